@@ -275,7 +275,7 @@ def test_a_job_that_will_not_start_says_so_and_is_ended(lab: Lab) -> None:
         assert any("will not start as asked" in notice.title for notice in user.notices)
         user.run("end-job")
         user.until_words("ended")
-        assert "Its place in the queue" in user.questions[0].message
+        assert "It loses its place in the queue" in user.questions[0].message
         assert lab.jobs() == []
 
 

@@ -233,7 +233,7 @@ def test_the_end_of_a_job_asks_first_and_names_what_is_lost(desk: Desk) -> None:
     assert desk.service.status().problem is None
     (question,) = desk.prompter.asked
     assert question.title == "End the job on gpu?"
-    assert question.message.startswith("Job 1 queued.\nIts place in the queue")
+    assert question.message.startswith("Job 1 queued.\nIt loses its place in the queue")
     wait_for(lambda: "Job 1 on gpu was ended" in desk.notices.shown, "the notice")
     assert not any("Your job on" in title for title in desk.notices.shown)
 

@@ -91,8 +91,8 @@ class ServerCommands:
         starting: bool = False,
     ) -> Snapshot:
         """Call `begin`, and block until a page answers. Raises `ProblemError` as soon as the
-        session has given up, has failed twice, or has set its next attempt after the wait.
-        `starting`: what shows the page is being started, and a failed start ends the wait."""
+        session has given up, has failed twice, or has set its next attempt after the wait; where a
+        page is yet to be started, as soon as that has failed. `starting`: it is being started."""
         deadline = time.monotonic() + seconds
         first = 0
 
@@ -103,7 +103,7 @@ class ServerCommands:
             if first and now.state is State.WAITING:
                 delay = (now.retry_at or now.since) - now.since
                 return now.attempt > first + 1 or time.monotonic() + delay > deadline
-            if starting and now.state is State.UP:
+            if now.state is State.UP and (starting or not now.service.expects_page):
                 return not now.service.in_progress and (now.is_ready or now.problem is not None)
             return now.is_ready or not (now.asking or now.state in _IN_PROGRESS)
 

@@ -11,8 +11,8 @@ import click
 
 from trayconnect.cli import streams
 from trayconnect.cli.quick import PROOF_LIMIT
-from trayconnect.cli.status_text import to_lines
-from trayconnect.core.command import WAIT_MAX, Command
+from trayconnect.cli.status_text import disconnected, to_lines
+from trayconnect.core.command import WAIT_MAX, Command, name_on_command_line
 from trayconnect.core.errors import Problem, ProblemError
 
 # Imported where it is needed: `trayconnect status` must not wait for SSH.
@@ -181,8 +181,7 @@ def connect(name: str, wait: float | None) -> None:
 def disconnect(name: str) -> None:
     """Disconnect the server NAME of the running app."""
     data: Any = call(Command("disconnect", name)).data
-    (server,) = data["servers"]
-    click.echo(f"{server['name']} is disconnected.")
+    click.echo(disconnected(data))
 
 
 @click.command("open")
@@ -255,7 +254,9 @@ def stop(name: str, force: bool) -> None:
 @_force
 @_start_wait
 def restart(name: str, force: bool, wait: float) -> None:
-    """Stop the Jupyter of the connected server NAME, and start one as its entry says."""
+    """Stop the Jupyter of the connected server NAME, and start one as its entry says.
+
+    A batch job is not restarted."""
     identity = "" if force else _confirmed("Restart", name)
     print_status(
         call(Command("restart-jupyter", name, {"identity": identity, "wait": wait}), _AT_SERVER)
@@ -265,17 +266,22 @@ def restart(name: str, force: bool, wait: float) -> None:
 def _confirmed(verb: str, name: str) -> str:
     """The identity of the Jupyter in use. Raises `ProblemError` unless it may be stopped."""
     running: Any = call(Command("jupyter-losses", name), _AT_SERVER).data
-    losses, identity = running["losses"], str(running["identity"])
+    losses, identity, label = running["losses"], str(running["identity"]), running["label"]
+    is_job = "job" in running
+    what = f"Job {identity}" if is_job else "Jupyter"
+    if is_job and verb != "Stop":
+        advice = f"End it with: trayconnect stop {name_on_command_line(name)}"
+        raise ProblemError(Problem(f"{what} on {name} cannot be restarted", advice))
     if not losses:
         return identity
     if not sys.stdin.isatty():
         advice = f"{losses}\nUse --force to stop it anyway."
-        raise ProblemError(Problem(f"Jupyter on {name} was not stopped", advice))
-    if running["label"]:
-        click.echo(f"Jupyter runs in {running['label']}.", err=True)
+        raise ProblemError(Problem(f"{what} on {name} was not stopped", advice))
+    if label:
+        click.echo(f"J{label[1:]}." if is_job else f"Jupyter runs in {label}.", err=True)
     click.echo(losses, err=True)
-    if not click.confirm(f"{verb} Jupyter on {name}?", default=False, err=True):
-        raise ProblemError(Problem("Jupyter was not stopped", "It keeps running."))
+    if not click.confirm(f"{verb} {what} on {name}?", default=False, err=True):
+        raise ProblemError(Problem(f"{what} was not stopped", "It stays as it is."))
     return identity
 
 

@@ -51,12 +51,9 @@ def run(arguments: Sequence[str]) -> int | None:
 
 
 def _lines(name: str, data: Any) -> list[str]:  # noqa: ANN401 - JSON
-    if name == "disconnect":
-        (server,) = data["servers"]
-        return [f"{server['name']} is disconnected."]
-    from trayconnect.cli.status_text import to_lines
+    from trayconnect.cli.status_text import disconnected, to_lines
 
-    return to_lines(data)
+    return [disconnected(data)] if name == "disconnect" else to_lines(data)
 
 
 def _write(lines: list[str]) -> None:

@@ -41,6 +41,14 @@ def to_lines(status: dict[str, Any]) -> list[str]:
     return lines
 
 
+def disconnected(status: dict[str, Any]) -> str:
+    """What is said of the one server of that status."""
+    (server,) = status["servers"]
+    return f"{server['name']} is disconnected." + (
+        " Its batch jobs stay." if "job" in server else ""
+    )
+
+
 def _arrow(forward: dict[str, Any]) -> str:
     """The forward from where it listens to where it leads, and whether it carries."""
     leads = f" → {forward['leads_to']}" if forward["leads_to"] else ""

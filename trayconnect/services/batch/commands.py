@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,8 +61,13 @@ class BatchCommands:
 
     def choose(self, command: Command, cancel: CancelToken) -> JSON:
         """Use another job: by its number or its node. With a `wait`, block until it is used."""
-        state = self.batch.settled(cancel)
-        job = self._matching(state, command.text("jupyter"))
+        words, state = command.text("jupyter"), self.batch.settled(cancel)
+        job = _matching(listed(state), words)
+        if job is None:
+            state = self._asked_again(cancel)
+            job = _matching(listed(state), words)
+        if job is None:
+            raise self._no_single(state, words)
         if state.job is not None and state.job.id == job.id:
             self.batch.let_in()
         self.batch.tell(Chosen(job.id))
@@ -75,17 +80,12 @@ class BatchCommands:
         self.batch.wait_until(moved, command.wait or 0.0, cancel)
         return {"lines": table(self.batch.settled(cancel), time.time())}
 
-    def _matching(self, state: BatchState, words: str) -> Job:
-        jobs = listed(state)
-        for way in (_by_number, _by_node):
-            found = [job for job in jobs if way(job, words)]
-            if len(found) == 1:
-                return found[0]
+    def _no_single(self, state: BatchState, words: str) -> ProblemError:
         now = time.time()
-        there = "\n".join(job_label(state, job, now) for job in jobs)
+        there = "\n".join(job_label(state, job, now) for job in listed(state))
         title = f"No single job on {self._name} is known by “{words}”"
         advice = f"Choose one of these by its number:\n{there}" if there else "None is known."
-        raise ProblemError(Problem(title, advice))
+        return ProblemError(Problem(title, advice))
 
     # --- submitting and ending ---
 
@@ -96,7 +96,12 @@ class BatchCommands:
     def tell_losses(self, _command: Command, cancel: CancelToken) -> JSON:
         """What ending the job in use now would lose."""
         found = self._candidate(cancel)
-        return {"identity": found.job, "label": found.label, "losses": found.losses}
+        return {
+            "identity": found.job,
+            "job": found.job,
+            "label": found.label,
+            "losses": found.losses,
+        }
 
     def end_or_ask(self, command: Command, cancel: CancelToken) -> JSON:
         """End the job of that identity, without a question; without an identity, ask first."""
@@ -105,7 +110,7 @@ class BatchCommands:
             if not self.batch.spawn_once("end-job", self._ask):
                 self.desktop.prompter.bring_to_front()
             return None
-        job = command.text("identity") or self._in_use(self.batch.settled(cancel)).id
+        job = command.text("identity") or self._in_use(cancel).id
         return {"lines": [f"{self._end(job, cancel)}."]}
 
     def _ask(self, cancel: CancelToken) -> None:
@@ -125,8 +130,8 @@ class BatchCommands:
     def _end(self, job: JobId, cancel: CancelToken) -> str:
         """Tell the job to end, and wait a while for its end. Returns what happened."""
         state = self.batch.settled(cancel)
-        known = {one.id for one in (*listed(state), *((state.job,) if state.job else ()))}
-        if job not in known:
+        used = [state.job] if state.job is not None and state.is_live else []
+        if job not in {one.id for one in (*listed(state), *used)}:
             raise ProblemError(Problem(f"Job {job} on {self._name} has ended already", ""))
         self.cluster.cancel(self._scheduler(state), job, self._link(), cancel)
         before = self.batch.settled(cancel)
@@ -147,12 +152,12 @@ class BatchCommands:
         return f"Job {job} on {self._name} was told to end"
 
     def _candidate(self, cancel: CancelToken) -> EndCandidate:
-        state, now = self.batch.settled(cancel), time.time()
-        job = self._in_use(state)
+        job = self._in_use(cancel)
+        state, now = self.batch.state, time.time()
         label = job_label(state, job, now)
         if job.phase is Phase.QUEUED:
-            waited = "" if job.submitted is None else f" of {duration(now - job.submitted)}"
-            return EndCandidate(job.id, label, f"Its place in the queue{waited} would be lost.")
+            waits = "" if job.submitted is None else f" after {duration(now - job.submitted)}"
+            return EndCandidate(job.id, label, f"It loses its place in the queue{waits}.")
         page = self.batch.jupyter.page if state.way is not None else None
         if page is None:
             losses = stop.Losses(unknown="its Jupyter does not answer")
@@ -207,7 +212,10 @@ class BatchCommands:
             raise ProblemError(state.silent)
         return state
 
-    def _in_use(self, state: BatchState) -> Job:
+    def _in_use(self, cancel: CancelToken) -> Job:
+        """Raises `ProblemError` without a link, or a job that has not ended."""
+        state = self.batch.settled(cancel)
+        self._link()
         if state.job is None or not state.is_live:
             raise self._no_job()
         return state.job
@@ -243,9 +251,8 @@ RUNS: Mapping[str, Callable[[BatchCommands, Command, CancelToken], JSON]] = {
 }
 
 
-def _by_number(job: Job, words: str) -> bool:
-    return job.id == words
-
-
-def _by_node(job: Job, words: str) -> bool:
-    return words in job.nodes
+def _matching(jobs: Sequence[Job], words: str) -> Job | None:
+    """The only one of that number, or else on that node."""
+    by_number = [job for job in jobs if job.id == words]
+    found = by_number or [job for job in jobs if words in job.nodes]
+    return found[0] if len(found) == 1 else None

@@ -168,6 +168,8 @@ def _command(state: BatchState, command: Command, name: str, now: float) -> Outc
 
 def _clicked(state: BatchState, now: float, *, shows: bool = False) -> BatchState:
     shows = shows or state.shows
+    if not state.is_live:  # it is asked anew
+        state = replace(state, silent=None)
     return replace(taken_up(state, now), clicked_at=now, shows=shows, refusal=None, asks_again=True)
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from trayconnect.config.model import Keepalive
 from trayconnect.core import sanitize
+from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
@@ -26,6 +27,7 @@ from trayconnect.core.link import (
     OnAccepted,
     OnRefused,
     Owner,
+    RemoteProgram,
     Traffic,
 )
 from trayconnect.services.batch.relay import frames, problems, program
@@ -90,7 +92,14 @@ def start_relay(
 ) -> RelayLink:
     """The same for a command line of the login node that starts the relay on the node."""
     deadline = time.monotonic() + seconds
-    stream = login.start_program(line, seconds)
+
+    def start() -> RemoteProgram:
+        started = login.start_program(line, seconds)
+        cancel.add(started.close)  # also if nobody waits for it any more
+        return started
+
+    stream = abandonable(start, f"tc-relay start {node}", cancel)
+    cancel.remove(stream.close)
     return open_relay(
         stream,
         program.stdin(),
