@@ -40,7 +40,6 @@ from trayconnect.services.batch.state import (
     Chosen,
     Due,
     Effect,
-    Enter,
     EntryChanged,
     Event,
     Leave,
@@ -551,7 +550,7 @@ def test_a_start_soon_after_the_click_opens_the_page() -> None:
     life.later(5)
     (opened,) = life.answer(running(), ready=[running()])
     assert isinstance(opened, Open)
-    assert life.reached() == [ToJupyter(CONNECT), Enter()]
+    assert life.reached() == [ToJupyter(CONNECT)]
     assert life.state.way is Way.SSH
 
 
@@ -561,7 +560,7 @@ def test_a_start_long_after_the_click_is_told_and_opens_nothing() -> None:
     life.later(RECENT + 1)
     effects = life.answer(running(), ready=[running()])
     assert told(effects) == ["Your job on gpu has started"]
-    assert life.reached() == [Enter()]
+    assert life.reached() == []
 
 
 def test_a_start_while_the_laptop_was_away_is_told() -> None:
@@ -577,7 +576,7 @@ def test_a_job_that_ran_already_opens_as_a_server_does() -> None:
     life = Life()
     life.feed(Command("open", "gpu"), LinkUp())
     life.answer(running(), ready=[running()])
-    assert life.reached() == [ToJupyter(Command("open", "gpu")), Enter()]
+    assert life.reached() == [ToJupyter(Command("open", "gpu"))]
     assert life.feed(CONNECT)[0] == ToJupyter(CONNECT)
 
 

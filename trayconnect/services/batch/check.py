@@ -18,10 +18,11 @@ from trayconnect.core.progress import Progress
 from trayconnect.services.batch import notices
 from trayconnect.services.batch.job import Job, JobFiles, JobsSeen, Phase, Unanswered
 from trayconnect.services.batch.presentation import brief
-from trayconnect.services.batch.reach import ORDER, Destination, NodeLink, Way
+from trayconnect.services.batch.reach import Destination, NodeLink
 from trayconnect.services.batch.scheduler import Refused, Scheduler, Trial, Unsure
 from trayconnect.services.batch.service import BatchWork, entry_in
 from trayconnect.services.batch.times import start_words
+from trayconnect.services.batch.ways import order
 from trayconnect.services.jupyter.check import REACHED
 from trayconnect.services.jupyter.discovery import LIMIT
 from trayconnect.services.jupyter.health import HealthChecker
@@ -114,10 +115,13 @@ def _reached(
     """Try each way that the entry allows; keep the first that works. Raises `ProblemError`."""
     reached: NodeLink | None = None
     last = Problem("No way leads to the node", "Set 'reach' under 'batch' to auto")
-    for way in _ways(to):
+    batch = to.server.batch
+    assert batch is not None
+    for way in order(batch.reach):
+        only = to.server.model_copy(update={"batch": batch.model_copy(update={"reach": way.value})})
         with steps.step(f"reach {to.job.node or 'the node'} by {way.value}") as found:
             try:
-                node = work.reach(_by(to, way), link, cancel, lambda _problem: None)
+                node = work.reach(replace(to, server=only), link, cancel, lambda _problem: None)
             except ProblemError as error:
                 last = error.problem
                 found.append(f"does not work: {last.detail or last.title}")
@@ -132,22 +136,6 @@ def _reached(
     return reached
 
 
-def _ways(to: Destination) -> Iterator[Way]:
-    batch = to.server.batch
-    assert batch is not None
-    for way in ORDER:
-        is_meant = batch.reach in ("auto", way.value)
-        if is_meant and (to.scheduler.has_steps or way is not Way.SRUN):
-            yield way
-
-
-def _by(to: Destination, way: Way) -> Destination:
-    batch = to.server.batch
-    assert batch is not None
-    only = batch.model_copy(update={"reach": way.value})
-    return replace(to, server=to.server.model_copy(update={"batch": only}))
-
-
 def _look(
     server: Server,
     files: JobFiles,
@@ -156,10 +144,10 @@ def _look(
     cancel: CancelToken,
     found: list[str],
 ) -> Problem | None:
-    def through(target: Own | Problem) -> None:
-        set_target(replace(target, through=node.link) if isinstance(target, Own) else target)
+    def set_seen(target: Own | Problem) -> None:
+        set_target(node.seen_from_login(target))
 
-    health = HealthChecker(patience=None)(entry_in(server, files), node.link, through, cancel)
+    health = HealthChecker(patience=None)(entry_in(server, files), node.link, set_seen, cancel)
     found.append(f"{REACHED[health.level]}, by {node.way.value}")
     if health.level < Level.READY:
         silent = Problem("No page answers yet", "Try again in a moment", Recovery.RETRY)

@@ -40,7 +40,6 @@ from trayconnect.services.batch.state import (
     Chosen,
     Due,
     Effect,
-    Enter,
     EntryChanged,
     Event,
     Finding,
@@ -339,10 +338,10 @@ def _left(state: BatchState) -> Outcome:
 def _reached(state: BatchState, way: Way, now: float) -> Outcome:
     state = replace(state, is_reaching=False, way=way, was_reached=True, unreached=None, failures=0)
     if not state.is_waited_for(now):
-        return replace(state, clicked_at=None, shows=False), (Enter(),)
+        return replace(state, clicked_at=None, shows=False), ()
     command = Command("open" if state.shows else "connect", state.server.name)
     state = replace(state, clicked_at=None, shows=False)
-    return state, (ToJupyter(command), Enter())
+    return state, (ToJupyter(command),)
 
 
 def _node_lost(state: BatchState, now: float) -> Outcome:

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem
-from trayconnect.core.link import Link
+from trayconnect.core.link import Link, Own
 from trayconnect.services.batch.job import Job, JobFiles
 from trayconnect.services.batch.scheduler import Scheduler
 
@@ -58,6 +58,10 @@ class NodeLink:
     way: Way
     link: Link
     """Closed by its owner, who is the service; it does not close the login link."""
+
+    def seen_from_login(self, target: Own | Problem) -> Own | Problem:
+        """A target of the node, as one behind the login link."""
+        return replace(target, through=self.link) if isinstance(target, Own) else target
 
 
 def words(problem: Problem) -> str:

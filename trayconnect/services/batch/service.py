@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trayconnect.config.model import Jupyter, Server
 from trayconnect.core.abandonable import abandonable
@@ -40,7 +40,6 @@ from trayconnect.services.batch.state import (
     CheckAgain,
     Due,
     Effect,
-    Enter,
     EntryChanged,
     Event,
     Leave,
@@ -226,8 +225,6 @@ class BatchService(PollingService):
                 self._jupyter.handle(command)
             case Leave():
                 self._leave()
-            case Enter():
-                self._enter()
             case Query(ended) if login is not None:
                 self._ask(login, ended)
             case Submit(mark, takes_any) if login is not None:
@@ -326,22 +323,15 @@ class BatchService(PollingService):
         self._jupyter.update(entry_in(state.server, state.files, found))
         self._feed(Reached(attempt, node.way))
 
-    def _enter(self) -> None:
-        node = self._node
-        if node is None:
-            return
-
         def set_target(target: Own | Problem) -> None:
             if self._node is node:
-                through = replace(target, through=node.link) if isinstance(target, Own) else target
-                self._set_target(through)
+                self._set_target(node.seen_from_login(target))
 
-        logger.info("%s: the node is reached by %s", self._name, node.way.value)
         try:
             self._jupyter.link_up(node.link, set_target)
         except RuntimeError as error:  # no more threads
             logger.warning("%s: %s", self._name, unforeseen(error).logged)
-            self.tell(NodeLost(self._state.attempt))
+            self.tell(NodeLost(attempt))
 
     def _leave(self) -> None:
         self._reaching.set()

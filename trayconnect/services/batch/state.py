@@ -260,11 +260,6 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
-class Enter:
-    """Look for the Jupyter on the node that was reached."""
-
-
-@dataclass(frozen=True, slots=True)
 class Leave:
     """Give up the node: close its link, or end the attempt to reach it."""
 
@@ -286,5 +281,5 @@ class Withdraw:
     """The notices about the job no longer hold."""
 
 
-Effect = Query | Submit | Open | Enter | Leave | ToJupyter | Tell | Withdraw
+Effect = Query | Submit | Open | Leave | ToJupyter | Tell | Withdraw
 Outcome = tuple[BatchState, tuple[Effect, ...]]

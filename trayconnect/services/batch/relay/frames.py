@@ -148,11 +148,6 @@ class Decoder:
     def __init__(self) -> None:
         self._data = bytearray()
 
-    @property
-    def is_between(self) -> bool:
-        """Whether no frame is incomplete."""
-        return not self._data
-
     def feed(self, data: bytes) -> Iterator[Tuple[int, int, bytes]]:
         """The frames that are complete by now: kind, channel and payload. Raises `FrameError`."""
         self._data += data
