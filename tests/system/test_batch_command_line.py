@@ -19,6 +19,7 @@ LONG = "900"
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[BatchCluster]:
     with BatchCluster() as cluster:
+        cluster.use_plain_jupyter()
         yield cluster
 
 
