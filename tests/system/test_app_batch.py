@@ -21,7 +21,7 @@ from tests.support.running import LIMIT, RunningApp
 from tests.support.servers import make_server
 from tests.support.snapshots import snap
 from tests.support.waiting import wait_for
-from tests.system.test_browser_jupyter import CELL, DONE, OUTPUT, notebook
+from tests.system.test_browser_jupyter import CELL, COUNT, DONE, OUTPUT, notebook
 from trayconnect.services.jupyter.targets import jupyter_authority
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
@@ -48,7 +48,7 @@ def desktop() -> Iterator[Desktop]:
         yield running
 
 
-def servers(cluster: BatchCluster, host: str) -> tuple[str, list[str], int]:
+def servers(cluster: BatchCluster, host: str, reach: str = "auto") -> tuple[str, list[str], int]:
     """The text of a server file, lines of known_hosts, and the local port."""
     door, port = cluster.door(host), free_port()
     text = (
@@ -56,7 +56,7 @@ def servers(cluster: BatchCluster, host: str) -> tuple[str, list[str], int]:
         f"    username: alice\n    local_port: {port}\n"
         f"    auth: {{identity_file: {cluster.key}}}\n"
         f"    jupyter: {{path: /lab/tree/count.ipynb}}\n"
-        f"    batch: {{time: 0:30:00}}\n"
+        f"    batch: {{time: 0:30:00, reach: {reach}}}\n"
         f"    start: {{app: lab, environment: {{venv: {VENV}}}}}\n"
     )
     return text, [f"[127.0.0.1]:{door} {cluster.host_key}"], port
@@ -140,6 +140,30 @@ def test_one_click_leads_through_the_queue_to_a_kernel_on_the_node(
         wait_for(lambda: words(app).startswith("ended"), "the end on the first", LIMIT)
         menu_picture(desktop, "ended", IconState.SILENT, IconState.FAILED, IconState.NEEDS_YOU)
         assert app.status(NAME)["job"]["ended"]["how"] == "cancelled"
+
+
+@pytest.mark.parametrize("reach", ["srun", "direct"])
+def test_a_notebook_runs_over_each_other_way(
+    reach: str, cluster: BatchCluster, desktop: Desktop, tmp_path: Path
+) -> None:
+    notebook(cluster.home(), "count.ipynb")
+    cluster.run("login1", "chown", "alice:", "/home/alice/count.ipynb")
+    text, known, port = servers(cluster, "login1", reach)
+    chromium = Chromium(tmp_path)
+    app = RunningApp(text, tray=True, env=desktop.env, known_hosts=known)
+    app.env["BROWSER"] = str(chromium.command)
+    with contextlib.ExitStack() as stack:
+        stack.callback(chromium.close)
+        stack.enter_context(app)
+        assert app.run("connect", NAME, "--wait", str(LIMIT)).returncode == 0
+        address = f"http://{jupyter_authority(make_server(NAME, local_port=port))}"
+        tab = stack.enter_context(Tab(chromium, address))
+        run_cell(tab)
+        # Each line came, and in its order.
+        assert tab.evaluate(OUTPUT).split() == [str(number) for number in range(COUNT)]
+        picture(desktop, f"kernel-{reach}")
+        job: Any = app.status(NAME)["job"]
+        assert (job["state"], job["way"]) == ("running", reach)
 
 
 HAS_KERNEL = """
