@@ -620,14 +620,16 @@ def test_a_node_that_is_not_reached_is_tried_again_later_and_later() -> None:
     life = Life()
     life.feed(CONNECT, LinkUp())
     life.answer(running(), ready=[running()])
+    assert next_due(life.state) == life.now + 60  # its files have shown
     waits = []
     for _ in range(8):
-        assert life.feed(NotReached(life.state.attempt, DOWN)) == []
+        assert life.feed(NotReached(life.state.attempt, DOWN)) == [Query()]
+        life.answer(running(), ready=[running()])
         waits.append(life.state.reach_at - life.now)
         life.now = life.state.reach_at
         effects = [e for e in life.feed(Due()) if isinstance(e, Open)]
         assert [e.attempt for e in effects] == [life.state.attempt]
-        if life.state.is_asking:
+        if life.state.is_asking:  # the minute is over, too
             life.answer(running(), ready=[running()])
     assert waits == sorted(waits)
     assert waits[-1] == 60

@@ -115,6 +115,7 @@ def _handled(state: BatchState, event: Event, now: float, mark: str) -> Outcome:
                 failed=frozenset(),
                 failures=state.failures + 1,
                 reach_at=now + wait,
+                asks_again=True,  # the job may have ended
             ), ()
         case NodeLost():
             return _node_lost(state, now)

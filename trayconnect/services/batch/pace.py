@@ -109,7 +109,7 @@ def _pause(state: BatchState) -> float:
         if job.starts is not None and abs(job.starts - last) < NEAR:
             return NEAR_PAUSE
         return _after(QUEUED, 0.0 if job.submitted is None else last - job.submitted)
-    if state.way is None:
+    if state.way is None and not is_ready(state):
         since = last if state.running_since is None else state.running_since
         return _after(STARTING, last - since)
     return OVERDUE_PAUSE if job.ends is not None and last >= job.ends else PAUSE
