@@ -46,7 +46,7 @@ class GridEngine(Scheduler):
     has_steps = False
     command = "qsub"
     guard = "-terse"
-    variables = "SGE_[A-Z_]*"
+    variables = "SGE_ROOT|SGE_CELL|SGE_CLUSTER_NAME|SGE_[A-Z]*_PORT"
 
     @property
     def find(self) -> str:

@@ -59,13 +59,13 @@ tell_node() {
     ) &
 }
 
-# An order is one job: where an answer got lost and it was submitted twice, the second one ends.
+# An order is one job: where an answer got lost and it was submitted twice, the second one ends. Some
+# file systems have no hard links; the folder is made once in all.
 take_order() {
-    mkdir -p "$states/${name##*-}/orders"
-    printf '%s\n' "$job" >"$state/order"
-    ln "$state/order" "$states/${name##*-}/orders/$mark"
-    holder=$(cat "$states/${name##*-}/orders/$mark")
-    [ -z "$holder" ] || [ "$holder" = "$job" ]
+    order=$states/${name##*-}/orders/$mark
+    mkdir -p "${order%/*}"
+    if mkdir "$order"; then : >"$order/$job"; fi
+    [ -e "$order/$job" ] || [ ! -d "$order" ]
 }
 
 # A job that was killed has no status; none is longer than a year. No path is read as a line: one that
@@ -75,7 +75,7 @@ forget_old() {
         -type f -name status -path '*/[0-9]*/status' -mtime +7 \
         -exec sh -c 'for file; do rm -rf "${file%/*}"; done' sh {} +
     find "$states/${name##*-}/." ! -name . -prune -type d -name '[0-9]*' -mtime +400 -exec rm -rf {} +
-    find "$states/${name##*-}/orders" -type f -mtime +400 -exec rm -f {} +
+    find "$states/${name##*-}/orders/." ! -name . -prune -mtime +400 -exec rm -rf {} +
 }
 
 choose_socket() {

@@ -3,6 +3,9 @@
 
 indented() { sed 's/^/ /'; }
 
+# Words and times are read as English ones.
+LC_ALL=C
+export LC_ALL
 uid=$(id -u)
 # A relative path is none, by the rules of XDG; one with a line break would end a line of a report.
 case ${XDG_STATE_HOME-} in

@@ -56,7 +56,7 @@ class Slurm(Scheduler):
     has_steps = True
     command = "sbatch"
     guard = "--no-requeue"
-    variables = "SLURM_[A-Z_]*"
+    variables = "SLURM_CONF[A-Z_]*|SLURM_JWT"
 
     def ours(self, request: Request) -> Sequence[str]:
         return (

@@ -6,7 +6,7 @@
 # Whether the scheduler answers. A job of this order: @@found. One that has begun has left its number
 # (see job.sh), and the scheduler may have forgotten it since.
 look() {
-    found=$(cat "$states/${name##*-}/orders/$mark")
+    found=$(ls "$states/${name##*-}/orders/$mark" | head -n 1)
     [ -z "$found" ] || { say "looked 0"; say "found $found"; return 0; }
     listed=$(orders 2>&1)
     status=$?
