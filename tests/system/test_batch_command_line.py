@@ -71,6 +71,8 @@ def test_a_job_in_the_queue(lab: Lab) -> None:
             said = terminal.refuses(command, name, "--wait", "3")
             assert said.startswith(f"{name} has no page yet: queued")
         (job,) = lab.jobs()
+        assert terminal.says("start", name).startswith(f"{name}  queued")
+        assert terminal.refuses("link", name).startswith(f"{name} has no page yet: queued")
         assert terminal.says("status").startswith(f"{name}  queued")
         assert terminal.says("servers", name).startswith(f"* {job}  main  queued")
         assert "Jupyter has not begun yet" in terminal.refuses("log", name)
@@ -115,7 +117,7 @@ def test_a_job_that_runs_and_ends(lab: Lab) -> None:
         assert "Jupyter Server" in terminal.says("log", name)
         assert terminal.says("stop", name) == f"Job {job} on {name} was ended.\n"
         assert lab.jobs() == []
-        assert terminal.says("status").startswith(f"{name}  ended: it was cancelled")
+        assert terminal.says("status").startswith(f"{name}  ended: you ended it")
         assert terminal.refuses("stop", name, "--force").startswith("No job of yours runs")
         assert terminal.refuses("servers", name).startswith("No job of yours runs")
         assert terminal.refuses("link", name, "--wait", LONG).startswith(f"The job on {name} ended")

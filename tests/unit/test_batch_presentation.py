@@ -206,12 +206,21 @@ def test_a_jupyter_that_did_not_start_says_why(status: int, log: str, said: str)
     assert ran.startswith(f"The job on gpu ended: it failed (exit status {status})")
 
 
-def test_a_job_that_the_user_ended_is_no_problem() -> None:
+def test_a_job_may_start_at_once() -> None:
+    def moves(**more: Any) -> bool:
+        return present(linked(a_job(**more)), NO_JUPYTER, NOW).in_progress
+
+    assert moves(submitted=NOW - 3)
+    assert moves(submitted=NOW - 3, starts=NOW + 5)
+    assert not moves(submitted=NOW - 3, starts=NOW + 900)
+    assert not moves(submitted=NOW - 3, reason=NEVER)
+    assert not moves(submitted=NOW - 60)
+
+
+def test_a_job_that_the_user_ended_says_so() -> None:
     job = replace(running(), phase=Phase.ENDED, ended=Ended(End.CANCELLED, by_user=True))
     status = present(linked(job), NO_JUPYTER, NOW)
-    assert (status.state_text, status.problem) == ("ended: you ended it", None)
-    page = no_page(linked(job), NO_JUPYTER, NOW)
-    assert str(page) == "The job on gpu ended: you ended it. Choose New job to submit another."
+    assert status.state_text == "ended: you ended it"
 
 
 def test_a_home_that_lags_is_waited_for_in_words() -> None:

@@ -89,10 +89,12 @@ class ServerCommands:
         cancel: CancelToken,
         *,
         starting: bool = False,
+        queues: bool = True,
     ) -> Snapshot:
         """Call `begin`, and block until a page answers. Raises `ProblemError` as soon as the
         session has given up, has failed twice, or has set its next attempt after the wait; where a
-        page is yet to be started, as soon as that has failed. `starting`: it is being started."""
+        page is yet to be started, as soon as that has failed. `starting`: it is being
+        started. `queues`: wait also while a job is queued."""
         deadline = time.monotonic() + seconds
         first = 0
 
@@ -103,6 +105,8 @@ class ServerCommands:
             if first and now.state is State.WAITING:
                 delay = (now.retry_at or now.since) - now.since
                 return now.attempt > first + 1 or time.monotonic() + delay > deadline
+            if not queues and _is_queued(now):
+                return True
             if now.state is State.UP and (starting or not now.service.expects_page):
                 return not now.service.in_progress and (now.is_ready or now.problem is not None)
             return now.is_ready or not (now.asking or now.state in _IN_PROGRESS)
@@ -114,7 +118,7 @@ class ServerCommands:
             first = now.attempt - (1 if now.state is State.WAITING else 0)
             self.manager.wait_until(ended, seconds)
         now = self._present(server)
-        if now.is_ready:
+        if now.is_ready or (starting and not queues and _is_queued(now)):
             return now
         problem = now.problem or _not_yet(now, seconds, starting=starting)
         if now.problem is not None and now.state is State.WAITING:
@@ -212,6 +216,7 @@ class ServerCommands:
                 lambda: None if goes_on else self.manager.do(Command("reconnect", server.name)),
                 command.wait or 0.0,
                 cancel,
+                queues=_waits_in_queue(command),
             ).page
             assert found is not None
             page = found
@@ -249,9 +254,22 @@ class ServerCommands:
                 self.manager.do(Command("connect", server.name))
 
         if command.wait is not None:
-            return self.reach(server, begin, command.wait, cancel, starting=True)
+            queues = _waits_in_queue(command)
+            return self.reach(server, begin, command.wait, cancel, starting=True, queues=queues)
         begin()
         return self.settled(server)
+
+
+def _waits_in_queue(command: Command) -> bool:
+    """Whether the command was told to wait while a job is queued."""
+    return command.text("queue") != "leave"
+
+
+def _is_queued(now: Snapshot) -> bool:
+    """Whether no page is to be had yet, nothing is under way for it, and nothing is wrong."""
+    service = now.service
+    is_idle = now.state is State.UP and not (service.in_progress or service.expects_page)
+    return is_idle and now.problem is None
 
 
 def _busy(server: Server) -> Problem:

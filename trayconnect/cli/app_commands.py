@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 from trayconnect.cli import streams
 from trayconnect.cli.quick import PROOF_LIMIT
 from trayconnect.cli.status_text import disconnected, to_lines
-from trayconnect.core.command import WAIT_MAX, Command, name_on_command_line
+from trayconnect.core.command import WAIT_MAX, Argument, Command, name_on_command_line
 from trayconnect.core.errors import Problem, ProblemError
 
 # Imported where it is needed: `trayconnect status` must not wait for SSH.
@@ -118,13 +119,22 @@ class _Seconds(click.types.FloatParamType):
 
 
 _SECONDS = _Seconds()
+_START_LIMIT = 180.0
+_LINK_LIMIT = 60.0
+"""Seconds to wait for a page, unless `--wait` says more."""
+
+
+def _waiting(wait: float | None, default: float) -> Mapping[str, Argument]:
+    """The arguments of a command that waits for a page. In a queue it waits only if it is told."""
+    return {"wait": default, "queue": "leave"} if wait is None else {"wait": wait}
+
+
 _start_wait = click.option(
     "--wait",
     type=_SECONDS,
-    default=180.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Wait for its page, at most so long.",
+    help="Wait for its page, at most so long, also while its batch job is queued.  [default: "
+    f"{_START_LIMIT:g}, and not while queued]",
 )
 _force = click.option(
     "--force", is_flag=True, help="Do not ask, even if kernels or terminals would be lost."
@@ -196,16 +206,15 @@ def open_command(name: str) -> None:
 @click.option(
     "--wait",
     type=_SECONDS,
-    default=60.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Wait for a page, at most so long.",
+    help="Wait for a page, at most so long, also while its batch job is queued.  [default: "
+    f"{_LINK_LIMIT:g}, and not while queued]",
 )
-def link(name: str, wait: float) -> None:
+def link(name: str, wait: float | None) -> None:
     """Print the link to the Jupyter of the server NAME, with its token: for VS Code, PyCharm, jlab.
 
     Connects the server if necessary. The link is a secret: it logs in."""
-    data: Any = call(Command("link", name, {"wait": wait})).data
+    data: Any = call(Command("link", name, _waiting(wait, _LINK_LIMIT))).data
     click.echo(data["link"])
     if data["why"]:
         click.echo(data["why"], err=True)
@@ -218,12 +227,13 @@ def link(name: str, wait: float) -> None:
 @click.argument("name")
 @_start_wait
 @click.option("--new", is_flag=True, help="Submit another batch job, even if one is there.")
-def start(name: str, wait: float, new: bool) -> None:
+def start(name: str, wait: float | None, new: bool) -> None:
     """Start Jupyter on the server NAME as its entry says; connect it first if necessary.
 
     It outlives the tunnel. If one is running already, trayconnect uses that one. With 'batch' in
     the entry, Jupyter is a job of the cluster's scheduler, which may queue it."""
-    print_status(call(Command("new-job" if new else "start-jupyter", name, {"wait": wait})))
+    command = "new-job" if new else "start-jupyter"
+    print_status(call(Command(command, name, _waiting(wait, _START_LIMIT))))
 
 
 @click.command()
@@ -253,13 +263,18 @@ def stop(name: str, force: bool) -> None:
 @click.argument("name")
 @_force
 @_start_wait
-def restart(name: str, force: bool, wait: float) -> None:
+def restart(name: str, force: bool, wait: float | None) -> None:
     """Stop the Jupyter of the connected server NAME, and start one as its entry says.
 
     A batch job is not restarted."""
     identity = "" if force else _confirmed("Restart", name)
     print_status(
-        call(Command("restart-jupyter", name, {"identity": identity, "wait": wait}), _AT_SERVER)
+        call(
+            Command(
+                "restart-jupyter", name, {"identity": identity, **_waiting(wait, _START_LIMIT)}
+            ),
+            _AT_SERVER,
+        )
     )
 
 

@@ -135,7 +135,7 @@ def _option(value: str) -> str:
     if split := _SPLIT_UP.fullmatch(value):
         key, rest = split.groups()
         joined = f"{key}={rest}" if key.startswith("--") else f"[{key}, {rest}]"
-        raise ValueError(f"must be one word each: write {joined}")
+        raise ValueError(f"must be one word: write {joined}")
     return value
 
 

@@ -15,6 +15,14 @@ class Step:
     name: str
     seconds: float
     found: str | None
+    is_doubtful: bool = False
+    """Whether it failed, and may do so."""
+
+
+class Found(list[str]):
+    """The results of a step."""
+
+    is_doubtful = False
 
 
 class Progress:
@@ -29,16 +37,16 @@ class Progress:
         self._clock = clock
 
     @contextmanager
-    def step(self, name: str) -> Iterator[list[str]]:
+    def step(self, name: str) -> Iterator[Found]:
         """Run one step within the block. The caller appends the results to the list."""
         begin = self._clock()
-        found: list[str] = []
+        found = Found()
         try:
             yield found
         except BaseException:
             self._on_step(Step(name, self._clock() - begin, None))
             raise
-        self._on_step(Step(name, self._clock() - begin, "; ".join(found)))
+        self._on_step(Step(name, self._clock() - begin, "; ".join(found), found.is_doubtful))
 
 
 NO_PROGRESS = Progress()

@@ -20,7 +20,7 @@ from trayconnect.ssh.connector import SshConnector
 
 def line_of(step: Step) -> str:
     """A step for a terminal."""
-    mark = "FAILED" if step.found is None else "ok"
+    mark = "FAILED" if step.found is None else "note" if step.is_doubtful else "ok"
     found = f": {step.found}" if step.found else ""
     return f"{mark:<8} {step.seconds * 1000:8.0f} ms  {step.name}{found}"
 

@@ -125,6 +125,7 @@ def _reached(
             except ProblemError as error:
                 last = error.problem
                 found.append(f"does not work: {last.detail or last.title}")
+                found.is_doubtful = True
                 continue
             found.append("works")
         if reached is None:

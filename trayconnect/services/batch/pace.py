@@ -17,7 +17,9 @@ HOME_LAG = 90.0
 """Seconds for all of them."""
 SILENT = (10.0, 20.0, 40.0, 60.0)
 """Seconds until the next query of a scheduler that does not answer."""
-QUEUED = ((15.0, 2.0), (60.0, 5.0), (3600.0, 60.0), (21600.0, 120.0), (math.inf, 300.0))
+AT_ONCE = 15.0
+"""Seconds in the queue of a job that a free node takes."""
+QUEUED = ((AT_ONCE, 2.0), (60.0, 5.0), (3600.0, 60.0), (21600.0, 120.0), (math.inf, 300.0))
 """Seconds between two queries of a queued job, up to that many seconds in the queue."""
 NEAR = 120.0
 """Seconds before and after the estimated start during which the pause is `NEAR_PAUSE`."""

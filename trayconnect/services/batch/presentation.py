@@ -10,7 +10,13 @@ from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.services.batch import notices
 from trayconnect.services.batch.job import Job, Phase
-from trayconnect.services.batch.pace import SOON, START_LIMIT, files_are_late, waits_for_home
+from trayconnect.services.batch.pace import (
+    AT_ONCE,
+    SOON,
+    START_LIMIT,
+    files_are_late,
+    waits_for_home,
+)
 from trayconnect.services.batch.state import BatchState, Want
 from trayconnect.services.batch.times import duration, moment, ordinal, start_words
 from trayconnect.services.protocol import Level, Line, Offer, ServiceStatus
@@ -71,8 +77,6 @@ def present(state: BatchState, jupyter: ServiceStatus, now: float) -> ServiceSta
     at = stage(state, jupyter, now)
     is_entered = state.way is not None
     problem = _problem(state, jupyter, at, now)
-    if at is Stage.ENDED and problem is not state.silent and _is_ended_by_user(state):
-        problem = state.refusal
     return ServiceStatus(
         level=jupyter.level if is_entered else Level.NOTHING,
         page=jupyter.page if is_entered else None,
@@ -80,7 +84,7 @@ def present(state: BatchState, jupyter: ServiceStatus, now: float) -> ServiceSta
         state_text=words(state, jupyter, at, now),
         lines=tuple(_lines(state, jupyter, at, now)),
         commands=tuple(_offers(state, at, now)),
-        in_progress=at in _WAITS or (at in _STARTS and problem is None),
+        in_progress=at in _WAITS or (problem is None and _may_start_at_once(state, at, now)),
         browser_pending=state.is_waited_for(now) or jupyter.browser_pending,
         expects_page=at not in (*_NO_JOB, Stage.QUEUED, Stage.ENDING, *_WAITS),
         checks=jupyter.checks,
@@ -88,9 +92,14 @@ def present(state: BatchState, jupyter: ServiceStatus, now: float) -> ServiceSta
     )
 
 
-def _is_ended_by_user(state: BatchState) -> bool:
-    ended = None if state.job is None else state.job.ended
-    return ended is not None and ended.by_user
+def _may_start_at_once(state: BatchState, at: Stage, now: float) -> bool:
+    """Whether the page is expected within moments: a free node takes a job some seconds after its
+    submission, before which no scheduler says why it waits."""
+    job = state.job
+    if job is None or at is not Stage.QUEUED:
+        return at in _STARTS
+    is_new = job.submitted is not None and now - job.submitted < AT_ONCE
+    return is_new and (job.starts is None or job.starts - now < AT_ONCE)
 
 
 def words(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> str:
