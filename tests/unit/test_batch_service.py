@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytest
@@ -340,6 +341,20 @@ def test_commands_without_a_link_say_so(desk: Desk) -> None:
     for name in ("jupyters", "jupyter-log"):
         with pytest.raises(ProblemError, match="gpu is not connected"):
             desk.run(name)
+
+
+def test_a_list_is_not_waited_for_without_a_link(desk: Desk) -> None:
+    desk.connect()
+    desk.until("queued")
+    wait_for(lambda: not desk.service.state.is_asking, "the end of the query")
+    desk.cluster.hangs = True
+    before = desk.cluster.queries
+    with ThreadPoolExecutor() as threads:
+        listing = threads.submit(desk.run, "jupyters")
+        wait_for(lambda: desk.cluster.queries > before, "the query")
+        desk.link_down()
+        with pytest.raises(ProblemError, match="gpu is not connected"):
+            listing.result(30)
 
 
 def test_the_entry_on_the_node_starts_nothing() -> None:

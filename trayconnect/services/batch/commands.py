@@ -31,16 +31,6 @@ END_LIMIT = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class EndCandidate:
-    """A job that the user may want to end."""
-
-    job: JobId
-    label: str
-    losses: str
-    """What would be lost, in lines for people."""
-
-
-@dataclass(frozen=True, slots=True)
 class BatchCommands:
     batch: BatchService
     cluster: Cluster
@@ -95,13 +85,8 @@ class BatchCommands:
 
     def tell_losses(self, _command: Command, cancel: CancelToken) -> JSON:
         """What ending the job in use now would lose."""
-        found = self._candidate(cancel)
-        return {
-            "identity": found.job,
-            "job": found.job,
-            "label": found.label,
-            "losses": found.losses,
-        }
+        job, label, losses = self._losses(cancel)
+        return {"identity": job, "job": job, "label": label, "losses": losses}
 
     def end_or_ask(self, command: Command, cancel: CancelToken) -> JSON:
         """End the job of that identity, without a question; without an identity, ask first."""
@@ -114,17 +99,17 @@ class BatchCommands:
         return {"lines": [f"{self._end(job, cancel)}."]}
 
     def _ask(self, cancel: CancelToken) -> None:
-        found = self._candidate(cancel)
+        job, label, losses = self._losses(cancel)
         question = Question(
             kind=QuestionKind.CONFIRM,
             server=self._name,
             title=f"End the job on {self._name}?",
-            message=f"{found.label[0].upper()}{found.label[1:]}.\n{found.losses}",
+            message=f"{label[0].upper()}{label[1:]}.\n{losses}",
             confirm="End job",
         )
         if self.desktop.prompter.ask(question, cancel) is None:
             return
-        title = self._end(found.job, cancel)
+        title = self._end(job, cancel)
         self.desktop.notifier.notify(Notice(tag(self._name), title, passing=True, asked=True))
 
     def _end(self, job: JobId, cancel: CancelToken) -> str:
@@ -134,8 +119,7 @@ class BatchCommands:
         if job not in {one.id for one in (*listed(state), *used)}:
             raise ProblemError(Problem(f"Job {job} on {self._name} has ended already", ""))
         self.cluster.cancel(self._scheduler(state), job, self._link(), cancel)
-        before = self.batch.settled(cancel)
-        enough = before.queries + (2 if before.is_asking else 1)
+        enough = self.batch.settled(cancel).next_query
         self.batch.tell(ToldToEnd(job))
 
         def is_over(now: BatchState) -> bool:
@@ -151,19 +135,18 @@ class BatchCommands:
             return f"Job {job} on {self._name} was ended"
         return f"Job {job} on {self._name} was told to end"
 
-    def _candidate(self, cancel: CancelToken) -> EndCandidate:
+    def _losses(self, cancel: CancelToken) -> tuple[JobId, str, str]:
+        """The job in use, its label, and what ending it would lose, in lines for people."""
         job = self._in_use(cancel)
         state, now = self.batch.state, time.time()
         label = job_label(state, job, now)
         if job.phase is Phase.QUEUED:
             waits = "" if job.submitted is None else f" after {duration(now - job.submitted)}"
-            return EndCandidate(job.id, label, f"It loses its place in the queue{waits}.")
+            return job.id, label, f"It loses its place in the queue{waits}."
         page = self.batch.jupyter.page if state.way is not None else None
-        if page is None:
-            losses = stop.Losses(unknown="its Jupyter does not answer")
-        else:
-            losses = stop.losses(page, cancel)
-        return EndCandidate(job.id, label, losses.text)
+        silent = stop.Losses(unknown="its Jupyter does not answer")
+        losses = silent if page is None else stop.losses(page, cancel)
+        return job.id, label, losses.text
 
     # --- its log ---
 
@@ -180,17 +163,13 @@ class BatchCommands:
         """The end of the log of the Jupyter in the job in use."""
         state = self._asked_again(cancel)
         job = state.job
-        log = job.ended.log if job is not None and job.ended is not None else ""
-        if not log and state.files is not None:
-            log = state.files.log
-        if log:
-            return log if log.endswith("\n") else f"{log}\n"
+        if state.log:
+            return f"{state.log}\n"
         if job is None:
             raise self._no_job()
         advice = "Jupyter has not begun yet." if job.phase is Phase.QUEUED else ""
-        advice = (
-            advice if job.is_ours else "trayconnect did not submit it, so its log is elsewhere."
-        )
+        if not job.is_ours:
+            advice = "trayconnect did not submit it, so its log is elsewhere."
         raise ProblemError(Problem(f"Job {job.id} on {self._name} has no log", advice))
 
     # --- common ---
@@ -204,10 +183,14 @@ class BatchCommands:
         before = self.batch.settled(cancel)
         self._link()
         self.batch.tell(CheckAgain())
-        # One that is under way may have begun before.
-        enough = before.queries + (2 if before.is_asking else 1)
-        self.batch.wait_until(lambda now: now.queries >= enough, QUERY_LIMIT, cancel)
+        enough = before.next_query
+
+        def is_over(now: BatchState) -> bool:
+            return now.queries >= enough or not now.is_linked
+
+        self.batch.wait_until(is_over, QUERY_LIMIT, cancel)
         state = self.batch.settled(cancel)
+        self._link()
         if state.silent is not None:
             raise ProblemError(state.silent)
         return state

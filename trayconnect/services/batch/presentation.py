@@ -319,20 +319,16 @@ def _is_used(state: BatchState, job: Job) -> bool:
 
 
 def _json(state: BatchState, at: Stage, now: float) -> dict[str, Any]:
-    job = None if state.job is None else {**_job(state.job, now), **_used_job(state, at)}
-    return {"job": job, "jobs": [_job(one, now) for one in listed(state)]}
-
-
-def _used_job(state: BatchState, at: Stage) -> dict[str, Any]:
-    assert state.job is not None
-    ended = state.job.ended
-    log = ended.log if ended is not None else state.files.log if state.files is not None else ""
-    return {
+    jobs = [_job(one, now) for one in listed(state)]
+    if state.job is None:
+        return {"job": None, "jobs": jobs}
+    used = {
         "state": at.value,
         "way": None if state.way is None else state.way.value,
-        "log": log,
+        "log": state.log,
         "unanswered": None if state.silent is None else state.silent.detail or state.silent.title,
     }
+    return {"job": {**_job(state.job, now), **used}, "jobs": jobs}
 
 
 def _job(job: Job, now: float) -> dict[str, Any]:

@@ -111,6 +111,18 @@ class BatchState:
         return self.job is not None and self.job.phase is not Phase.ENDED
 
     @property
+    def next_query(self) -> int:
+        """`queries` once a query that begins after now has ended: one may be under way."""
+        return self.queries + (2 if self.is_asking else 1)
+
+    @property
+    def log(self) -> str:
+        """The end of the log of the Jupyter in the job in use, as far as it is known."""
+        ended = self.job.ended if self.job is not None else None
+        told = ended.log if ended is not None else ""
+        return told or (self.files.log if self.files is not None else "")
+
+    @property
     def own_live(self) -> tuple[Job, ...]:
         """The entry's jobs that wait or run, in the order of their submission."""
         return tuple(
