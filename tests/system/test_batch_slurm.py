@@ -47,6 +47,7 @@ SLURM = SCHEDULERS["slurm"]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[BatchCluster]:
     with BatchCluster() as cluster:
+        cluster.use_plain_jupyter()
         yield cluster
 
 
@@ -443,6 +444,20 @@ def test_start_up_files_neither_hide_a_job_nor_hold_the_submission(
 
 
 @contextmanager
+def impatient(cluster: BatchCluster, *lines: str) -> Iterator[None]:
+    """Slurm's commands give up a controller within a few seconds, not after 10 to 20. `lines`: more
+    of what the login runs first."""
+    text = (cluster.folder / "etc" / "slurm" / "slurm.conf").read_text()
+    (cluster.folder / "impatient.conf").write_text(f"{text}MessageTimeout=1\n")
+    start_up = cluster.home() / ".bashrc"
+    start_up.write_text("\n".join(("export SLURM_CONF=/mnt/impatient.conf", *lines, "")))
+    try:
+        yield
+    finally:
+        start_up.unlink()
+
+
+@contextmanager
 def hung(cluster: BatchCluster) -> Iterator[None]:
     cluster.run("login1", "pkill", "-STOP", "-x", "slurmctld")
     try:
@@ -457,7 +472,7 @@ def test_a_hung_controller_is_no_answer_and_submits_nothing(
     desk = Desk(SLURM, login, run=HOLD)
     job = desk.submitted()
     desk.until(job, Phase.RUNNING)
-    with hung(cluster):
+    with hung(cluster), impatient(cluster):
         answer = desk.query(job)
         assert isinstance(answer, Unanswered)
         assert "timed out" in answer.said or "did not answer" in answer.said
@@ -469,7 +484,6 @@ def test_a_hung_controller_is_no_answer_and_submits_nothing(
     desk.end(job)
 
 
-@pytest.mark.long
 def test_a_job_whose_answer_got_lost_is_found_and_not_submitted_again(
     cluster: BatchCluster, login: SshLink
 ) -> None:
@@ -480,10 +494,9 @@ def test_a_job_whose_answer_got_lost_is_found_and_not_submitted_again(
         '#!/bin/sh\n: >~/asks\nuntil [ -e ~/go ]; do sleep 0.1; done\nexec /usr/bin/sbatch "$@"\n'
     )
     (folder / "sbatch").chmod(0o755)
-    (cluster.home() / ".bashrc").write_text("PATH=$HOME/bin:$PATH\n")
     desk = Desk(SLURM, login, run=HOLD)
     try:
-        with ThreadPoolExecutor(1) as pool:
+        with impatient(cluster, "PATH=$HOME/bin:$PATH"), ThreadPoolExecutor(1) as pool:
             first = pool.submit(desk.submit)
             assert until((cluster.home() / "asks").exists)
             with hung(cluster):
@@ -493,13 +506,11 @@ def test_a_job_whose_answer_got_lost_is_found_and_not_submitted_again(
         desk.until(job, Phase.RUNNING)
         assert [one.id for one in desk.seen().jobs if one.is_of(desk.server.name)] == [job]
     finally:
-        (cluster.home() / ".bashrc").unlink()
         shutil.rmtree(folder)
     desk.cancel(job)
     desk.end(job)
 
 
-@pytest.mark.long
 def test_a_controller_that_is_down_is_no_answer(cluster: BatchCluster, login: SshLink) -> None:
     desk = Desk(SLURM, login, run=HOLD)
     job = desk.submitted()
@@ -507,15 +518,16 @@ def test_a_controller_that_is_down_is_no_answer(cluster: BatchCluster, login: Ss
     cluster.run("login1", "pkill", "-x", "slurmctld")
     assert until(lambda: not cluster.pids("login1", "slurmctld"))
     try:
-        answer = desk.query(job)
-        assert isinstance(answer, Unanswered)
-        assert "Unable to contact slurm controller" in answer.said
-        assert isinstance(desk.submit("another"), Unsure)
-        with pytest.raises(ProblemError) as caught:
-            desk.cancel(job)
-        assert caught.value.problem.title.startswith("Slurm did not end the job: ")
-        trial = desk.trial()
-        assert isinstance(trial, Unsure), trial
+        with impatient(cluster):
+            answer = desk.query(job)
+            assert isinstance(answer, Unanswered)
+            assert "Unable to contact slurm controller" in answer.said
+            assert isinstance(desk.submit("another"), Unsure)
+            with pytest.raises(ProblemError) as caught:
+                desk.cancel(job)
+            assert caught.value.problem.title.startswith("Slurm did not end the job: ")
+            trial = desk.trial()
+            assert isinstance(trial, Unsure), trial
     finally:
         cluster.run("login1", "slurmctld")
     assert until(lambda: isinstance(desk.query(), JobsSeen))
@@ -525,6 +537,20 @@ def test_a_controller_that_is_down_is_no_answer(cluster: BatchCluster, login: Ss
 
 
 # --- ends that others make -----------------------------------------------------------------------
+
+
+def test_a_node_that_is_set_down_ends_the_job_which_does_not_start_again(
+    cluster: BatchCluster, login: SshLink
+) -> None:
+    desk = Desk(SLURM, login, run=HOLD)
+    job = desk.submitted()
+    node = desk.until(job, Phase.RUNNING).node
+    cluster.run("login1", "scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    try:
+        assert desk.end(job).how is End.NODE_FAILED
+    finally:
+        cluster.run("login1", "scontrol", "update", f"nodename={node}", "state=idle")
+    assert [one.id for one in desk.seen().jobs if one.is_of(desk.server.name)] == [job]
 
 
 @pytest.mark.long

@@ -37,7 +37,7 @@ class Toolkit(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annota
         self.shown = threading.Event()
         self.frames: list[int] = []
         self.moved = threading.Event()
-        """The last frame was drawn."""
+        """As many pictures as a round has were drawn."""
 
     def post(self, job: Callable[[], None]) -> None:
         self.jobs.put(job)
@@ -65,7 +65,7 @@ class Toolkit(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annota
         self._icon_valid = True
         self._record("icon", self.icon.state)
         self.frames.append(self.icon.frame)
-        if self.icon.frame == FRAMES - 1:
+        if len(self.frames) == FRAMES:
             self.moved.set()
 
     def _update_title(self) -> None:
