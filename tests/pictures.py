@@ -1,6 +1,7 @@
-"""Makes the README's picture of the program at work: `python -m tests.pictures FILE`.
+"""Makes a picture of the README of the program at work: `python -m tests.pictures FILE`, where FILE
+is screenshot.png or cluster.png, in any folder.
 
-A real panel, a real sshd, a real JupyterLab and a real Chromium, as in the tests."""
+A real panel, a real sshd, a real JupyterLab, a real Chromium and a real Slurm, as in the tests."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from PIL import Image
+
+from tests.support.batch_cluster import BatchCluster
 from tests.support.chromium import Chromium
 from tests.support.desktop import Desktop
 from tests.support.jupyter import JupyterServer
@@ -77,5 +81,63 @@ def take(file: Path) -> None:
         desktop.close_menu()
 
 
+CLUSTER = """\
+servers:
+  - name: Cluster
+    host: 127.0.0.1
+    port: {door}
+    username: alice
+    auth: {{identity_file: {key}}}
+    batch: {{time: 4:00:00, options: [--partition=main, --mem=900M]}}
+    start: {{environment: {{venv: {venv}}}}}
+    open_browser: false
+  - {{name: GPU box, host: gpu.example.org}}
+"""
+MENU = (0, 0, 300, 352)
+"""Where the menu is, for a picture of it alone."""
+
+
+def take_cluster(file: Path) -> None:
+    """Take the picture of the menu of a job that is queued, and beside it of the job that runs."""
+    with ExitStack() as stack:
+        cluster = stack.enter_context(BatchCluster())
+        others = ("sbatch", "--parsable", "--nodes=2", "--exclusive", "--time=40")
+        script = "#!/bin/sh\nsleep 2400\n"
+        other = cluster.run("login1", *others, "-o", "/dev/null", user="bob", stdin=script).strip()
+        state = ("squeue", "-h", "-j", other, "-o", "%T")
+        wait_for(lambda: "RUNNING" in cluster.run("login1", *state), "bob's job", LIMIT)
+        desktop = stack.enter_context(Desktop())
+        desktop.start_panel()
+        door, venv = cluster.door(), Path(sys.executable).parent.parent
+        app = RunningApp(
+            CLUSTER.format(door=door, key=cluster.key, venv=venv),
+            *("--connect", "Cluster"),
+            env=desktop.env,
+            known_hosts=[f"[127.0.0.1]:{door} {cluster.host_key}"],
+            tray=True,
+        )
+        stack.enter_context(app)
+        wait_for(lambda: "starts" in app.status("Cluster")["words"], "the estimate", LIMIT)
+        menus = [_menu(desktop, IconState.CONNECTING)]
+        cluster.run("login1", "scancel", other)
+        desktop.wait_icon(IconState.UP)
+        menus.append(_menu(desktop, IconState.UP))
+        width, height = menus[0].size
+        both = Image.new("RGB", (2 * width, height))
+        for number, menu in enumerate(menus):
+            both.paste(menu, (number * width, 0))
+        both.quantize(64).save(file, optimize=True)
+
+
+def _menu(desktop: Desktop, state: IconState) -> Image.Image:
+    desktop.open_menu(state)
+    picture = desktop.screenshot().crop(MENU)
+    desktop.close_menu()
+    return picture
+
+
+TAKES = {"screenshot.png": take, "cluster.png": take_cluster}
+
 if __name__ == "__main__":
-    take(Path(sys.argv[1]))
+    path = Path(sys.argv[1])
+    TAKES[path.name](path)
