@@ -56,6 +56,9 @@ class PollingService:
         if self._poller is not None:
             self._poller.now()
 
+    def dropped(self) -> None:
+        """See `protocol.Service`."""
+
     def refused(self) -> None:
         """See `protocol.Service`."""
         poller = self._poller

@@ -152,6 +152,10 @@ class Service(Protocol):
         """The entry changed."""
         ...
 
+    def dropped(self) -> None:
+        """The entry is gone from the file, or has become one of another kind: `close` follows."""
+        ...
+
     def refused(self) -> None:
         """A connection to the entry's local port could not be carried through. From any thread."""
         ...

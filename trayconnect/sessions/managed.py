@@ -99,6 +99,11 @@ class Managed:
         for service in self.services:
             service.refused()
 
+    def drop(self) -> None:
+        """The services are not to go on."""
+        for service in self.services:
+            service.dropped()
+
     def take(self, given: Input, now: Now) -> None:
         """Step the session, inform its services, and carry out the effects."""
         before, command = self.session, given.command
@@ -139,6 +144,7 @@ class Managed:
             return
         pending = any(service.status().browser_pending for service in self.services)
         is_up = self.session.state is State.UP
+        self.drop()
         for service in self.services if is_up else ():
             service.link_down()
         self._end()

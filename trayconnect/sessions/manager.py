@@ -209,6 +209,8 @@ class Manager:
         gone = {name: managed for name, managed in self._managed.items() if name not in kept}
         self._managed = {**kept, **gone}
         for name, managed in gone.items():
+            if not managed.removed:
+                managed.drop()
             managed.removed = True
             self._feed(name, _disconnect(name))
         for server in config.servers:

@@ -168,8 +168,8 @@ class BatchCommands:
         if job is None:
             raise self._no_job()
         advice = "Jupyter has not begun yet." if job.phase is Phase.QUEUED else ""
-        if not job.is_ours:
-            advice = "trayconnect did not submit it, so its log is elsewhere."
+        if not job.is_of(self._name):
+            advice = "This entry did not submit it, so its log is elsewhere."
         raise ProblemError(Problem(f"Job {job.id} on {self._name} has no log", advice))
 
     # --- common ---

@@ -121,6 +121,11 @@ class Job:
         return self.name.startswith(PREFIX)
 
     @property
+    def is_live(self) -> bool:
+        """Whether it waits or runs."""
+        return self.phase in (Phase.QUEUED, Phase.RUNNING)
+
+    @property
     def node(self) -> str:
         """The node's name, for people; empty while queued."""
         return self.nodes[0] if self.nodes else ""

@@ -23,11 +23,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trayconnect.config.model import Server
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.notices import Notice
-from trayconnect.services.batch import notices
+from trayconnect.services.batch import edits, notices
 from trayconnect.services.batch.job import Job, JobsSeen, Phase, Unanswered, job_name
 from trayconnect.services.batch.orders import given_up, is_yet_to_show, order, taken_up
 from trayconnect.services.batch.pace import can_be_reached, next_query, notice_before, nth
@@ -38,6 +37,7 @@ from trayconnect.services.batch.state import (
     BatchState,
     CheckAgain,
     Chosen,
+    Dropped,
     Due,
     Effect,
     EntryChanged,
@@ -128,7 +128,10 @@ def _handled(state: BatchState, event: Event, now: float, mark: str) -> Outcome:
         case Command(name):
             return _command(state, event, name, now)
         case EntryChanged(server):
-            return _entry_changed(state, server)
+            state, is_left = edits.changed(state, server)
+            return _left(state) if is_left else (state, ())
+        case Dropped():
+            return state, edits.dropped(state, now)
         case CheckAgain():
             return replace(state, asks_again=True), ()
         case Chosen(job):
@@ -173,21 +176,6 @@ def _clicked(state: BatchState, now: float, *, shows: bool = False) -> BatchStat
     return replace(taken_up(state, now), clicked_at=now, shows=shows, refusal=None, asks_again=True)
 
 
-def _entry_changed(state: BatchState, server: Server) -> Outcome:
-    before, after = state.server.batch, server.batch
-    changed = replace(state, server=server)
-    if before is None or after is None or before == after:
-        return changed, ()
-    changed = replace(changed, refusal=None, asks_again=True)
-    if before.system != after.system:
-        # Answers of the former scheduler no longer count.
-        changed = replace(changed, link=state.link + 1, scheduler=None, is_current=False)
-        changed = replace(changed, is_asking=False, is_submitting=False)
-    if state.refusal is not None and after.when == "connect":
-        changed = replace(changed, want=Want.ANY)
-    return _left(changed) if before.reach != after.reach else (changed, ())
-
-
 # --- the scheduler's answers ----------------------------------------------------------------------
 
 
@@ -200,7 +188,7 @@ def _unanswered(state: BatchState, problem: Problem) -> BatchState:
 
 
 def _seen(state: BatchState, seen: JobsSeen, now: float, mark: str) -> Outcome:
-    effects: tuple[Effect, ...] = ()
+    state, effects = edits.arrived(state, seen, now)
     job, expected = state.job, state.expected
     if expected is not None and not is_yet_to_show(seen, expected, now):
         state = replace(state, expected=None)

@@ -6,7 +6,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.command import Button, Command
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import EDIT, Notice, Urgency, open_page
-from trayconnect.services.batch.job import End, Ended, Job, JobFiles, Reason
+from trayconnect.services.batch.job import End, Ended, Job, JobFiles, Phase, Reason
 from trayconnect.services.batch.options import place
 from trayconnect.services.batch.state import BatchState
 from trayconnect.services.batch.times import duration
@@ -137,6 +137,19 @@ def unanswered(scheduler: str, said: str) -> Problem:
         "A job that runs is not affected. Asking again automatically.",
         Recovery.RETRY,
         said,
+    )
+
+
+def goes_on(server: str, job: Job, now: float) -> Notice:
+    """The entry no longer leads to a job that lives."""
+    left = f", {duration(job.ends - now)} left" if job.ends is not None and job.ends > now else ""
+    does = "waits in the queue" if job.phase is Phase.QUEUED else f"runs on {job.node}{left}"
+    return Notice(
+        f"{tag(server)} left",
+        f"Job {job.id} of {server} goes on",
+        f"It {does}, and the server file no longer leads there. An entry “{server}” with 'batch', "
+        "and the host of before, finds it again, to use or to end it.",
+        buttons=(EDIT,),
     )
 
 

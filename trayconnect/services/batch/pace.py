@@ -65,7 +65,7 @@ def can_be_reached(state: BatchState) -> bool:
 def is_ready(state: BatchState) -> bool:
     """Whether it is known where the Jupyter of the job listens."""
     job, files = state.job, state.files
-    if job is None or not job.is_ours:
+    if job is None or not job.is_of(state.server.name):
         return job is not None
     return _has_begun(files) and files.status is None and bool(files.socket)
 
@@ -78,7 +78,7 @@ def _has_begun(files: JobFiles | None) -> TypeGuard[JobFiles]:
 def waits_for_home(state: BatchState, now: float) -> bool:
     """Whether the job must have begun to write its files by now, and none shows."""
     since, job = state.running_since, state.job
-    is_ours = job is not None and job.is_ours
+    is_ours = job is not None and job.is_of(state.server.name)
     has_time = since is not None and now - since > HOME_SHOWS
     return is_ours and has_time and not _has_begun(state.files)
 

@@ -143,8 +143,9 @@ def listed(state: BatchState) -> tuple[Job, ...]:
 
 def job_label(state: BatchState, job: Job, now: float) -> str:
     """A job in a few words: "job 4711 on c12, 3 h 40 min left"."""
-    by_hand = "" if job.is_of(state.server.name) else ", submitted by hand"
-    return f"job {job.id} {brief(job, now)}{by_hand}"
+    by_hand = "of another entry" if job.is_ours else "submitted by hand"
+    whose = "" if job.is_of(state.server.name) else f", {by_hand}"
+    return f"job {job.id} {brief(job, now)}{whose}"
 
 
 # --- in words -------------------------------------------------------------------------------------

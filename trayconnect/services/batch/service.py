@@ -38,6 +38,7 @@ from trayconnect.services.batch.state import (
     Answered,
     BatchState,
     CheckAgain,
+    Dropped,
     Due,
     Effect,
     EntryChanged,
@@ -126,6 +127,9 @@ class BatchService(PollingService):
     def update(self, server: Server) -> None:
         self._feed(EntryChanged(server))
         self._jupyter.update(entry_in(server, self._state.files, self._found))
+
+    def dropped(self) -> None:
+        self._feed(Dropped())
 
     def status(self) -> ServiceStatus:
         return present(self._state, self._jupyter.status(), time.time())
@@ -274,7 +278,7 @@ class BatchService(PollingService):
         def reach() -> None:
             cancel.check()
             node = self._work.reach(to, login, cancel, on_lost, failed=effect.failed)
-            found = None if job.is_ours else self._find(node, to, cancel)
+            found = None if job.is_of(to.server.name) else self._find(node, to, cancel)
             if is_chosen:
                 self.let_in()
             self._post(lambda: self._take_node(attempt, node, found))

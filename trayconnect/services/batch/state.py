@@ -74,6 +74,9 @@ class BatchState:
     job: Job | None = None
     """The one in use; the last one, if that has ended."""
     files: JobFiles | None = None
+    has_moved: bool = False
+    """Whether the entry leads to another host since the last answer: a job that is not there may go
+    on elsewhere."""
     explaining: JobId = ""
     """The job whose end the next query explains."""
     ending: JobId = ""
@@ -128,21 +131,26 @@ class BatchState:
         return tuple(
             job
             for job in (self.seen.jobs if self.seen else ())
-            if job.is_of(self.server.name) and job.phase in (Phase.QUEUED, Phase.RUNNING)
+            if job.is_of(self.server.name) and job.is_live
         )
 
     @property
     def foreign(self) -> tuple[Job, ...]:
-        """The user's other jobs in which a Jupyter runs."""
-        jobs = self.seen.jobs if self.seen else ()
-        return tuple(j for j in jobs if j.has_jupyter and j.phase is Phase.RUNNING)
+        """The user's other jobs in which a Jupyter runs, and those of other entries: this one may
+        have had another name."""
+        return tuple(
+            job
+            for job in (self.seen.jobs if self.seen else ())
+            if (job.has_jupyter and job.phase is Phase.RUNNING)
+            or (job.is_ours and not job.is_of(self.server.name) and job.is_live)
+        )
 
     @property
     def has_any(self) -> bool:
         """Whether there is a job that need not be submitted: one that is not ending."""
         if self.own_live or self.expected is not None:
             return True
-        return self.job is not None and self.job.phase in (Phase.QUEUED, Phase.RUNNING)
+        return self.job is not None and self.job.is_live
 
     def is_waited_for(self, now: float) -> bool:
         """Whether the page opens when the job starts now."""
@@ -160,6 +168,11 @@ class LinkDown: ...
 @dataclass(frozen=True, slots=True)
 class EntryChanged:
     server: Server
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The entry is gone, or has become one of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +246,7 @@ Event = (
     | LinkUp
     | LinkDown
     | EntryChanged
+    | Dropped
     | CheckAgain
     | Due
     | Chosen
