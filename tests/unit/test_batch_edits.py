@@ -70,6 +70,7 @@ def test_an_entry_without_a_job_says_nothing() -> None:
 def test_a_job_goes_on_as_it_was_submitted(begin: Begin, change: dict[str, Any]) -> None:
     life = begin()
     job = life.state.job
+    assert job is not None
     effects = life.feed(EntryChanged(batch_server(batch=change)))
     effects += life.answer(job, ready=[job])
     assert Submit not in kinds(effects)
