@@ -186,7 +186,7 @@ def test_the_problems() -> None:
     ("status", "log", "said"),
     [
         (71, "", "The folder ~/thesis on c1 cannot be entered. Make it there, or correct"),
-        (72, "trayconnect: there is no command module", "the module python cannot be used on c1."),
+        (72, "trayconnect: there is no command module", "The module python cannot be used on c1."),
         (127, "", "jupyter-lab was not found in the module python. Install it there, or"),
         (1, "ModuleNotFoundError: No module named 'x'", "Jupyter is broken on c1: No module named"),
         (3, "one\ntwo", "Jupyter ended on c1 with exit status 3. The end of its log:\none\ntwo"),
@@ -201,7 +201,8 @@ def test_a_jupyter_that_did_not_start_says_why(status: int, log: str, said: str)
     notice = notices.ended(state, job)
     assert notice.title == "Your job on gpu ended"
     assert status == 137 or said in notice.body
-    assert present(state, NO_JUPYTER, NOW).state_text == f"ended: it failed (exit status {status})"
+    failed = "it failed (exit status 137)" if status == 137 else "Jupyter failed"
+    assert present(state, NO_JUPYTER, NOW).state_text == f"ended: {failed}"
     ran = str(present(replace(state, was_reached=True), NO_JUPYTER, NOW).problem)
     assert ran.startswith(f"The job on gpu ended: it failed (exit status {status})")
 

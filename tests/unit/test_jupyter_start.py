@@ -205,7 +205,7 @@ def said(status: int, log: str = "", looked: tuple[str, ...] = (), **start: Any)
         (said(71, folder="~/thesis"), ["The folder ~/thesis on gpu.example.org cannot be entered"]),
         (
             said(72, looked=("/opt/conda/envs/ml",), environment={"conda": "mi"}),
-            ["the conda environment mi cannot be used", "There are: /opt/conda/envs/ml."],
+            ["The conda environment mi cannot be used", "There are: /opt/conda/envs/ml."],
         ),
         (said(73, socket="always"), ["no safe place for a UNIX socket", "socket: never"]),
         (said(74), ["No program can be left running"]),

@@ -171,7 +171,8 @@ def _words(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> 
         case Stage.ENDING:
             return f"job {job.id} is ending"
         case Stage.ENDED:
-            return f"ended: {notices.how(job.ended)}"
+            failed = notices.failed_start(state) is not None
+            return f"ended: {'Jupyter failed' if failed else notices.how(job.ended)}"
     text = brief(job, now)
     if at in (Stage.RUNNING, Stage.ENDS_SOON) and jupyter.level < Level.READY:
         return (

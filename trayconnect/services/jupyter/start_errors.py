@@ -126,8 +126,9 @@ def _no_folder(_started: StartResult, server: Server) -> tuple[str, str]:
 def _no_environment(started: StartResult, server: Server) -> tuple[str, str]:
     start = server.start or StartOptions()
     known = f" There are: {', '.join(started.looked)}." if started.looked else ""
+    environment = str(start.environment or "the environment")
     return (
-        f"{start.environment or 'The environment'} cannot be used on {server.host}",
+        f"{environment[:1].upper()}{environment[1:]} cannot be used on {server.host}",
         f"Correct 'environment' under 'start'.{known}{_end_of(started)}",
     )
 
