@@ -483,6 +483,20 @@ def test_a_job_that_does_not_end_when_told_lives_on() -> None:
     assert next_due(life.state) > life.now + 20
 
 
+def test_the_end_of_a_job_is_awaited_while_another_one_is_used() -> None:
+    life = Life()
+    life.to_node()
+    life.feed(ToldToEnd("7"))
+    life.answer(replace(running(), phase=Phase.ENDING), running(8), ready=[running(8)])
+    assert life.state.job is not None
+    assert life.state.job.id == "8"
+    life.reached()
+    assert next_due(life.state) == life.now + 2
+    life.later(2)
+    life.answer(ended(running()), running(8), ready=[running(8)])
+    assert next_due(life.state) > life.now + 20
+
+
 @pytest.mark.parametrize("is_told", [True, False])
 def test_a_job_that_is_ending_is_asked_for_less_and_less_often(is_told: bool) -> None:
     life = Life()

@@ -198,6 +198,10 @@ def _seen(state: BatchState, seen: JobsSeen, now: float, mark: str) -> Outcome:
         state, effects = _ended(state, seen, job)
     state = replace(state, explaining="")
     state, more = _picked(state, now)
+    if state.job is None or state.ending != state.job.id:
+        told = seen.job(state.ending)
+        # Another one is in use already.
+        state = replace(state, ending="") if told is None or told.ended else state
     state, orders = order(state, now, mark)
     return state, (*effects, *more, *orders)
 
@@ -268,7 +272,7 @@ def _used(state: BatchState, job: Job, now: float) -> Outcome:
     if job.phase is not Phase.ENDING:
         has_long = state.ending == job.id and now - state.ending_since > TO_END
         state = replace(state, ending="") if has_long else state
-    if state.ending != job.id and (job.phase is not Phase.ENDING or not was_ending):
+    if not state.ending and (job.phase is not Phase.ENDING or not was_ending):
         state = replace(state, ending_since=now)
     if before is not None and _is_stuck(before) and not _is_stuck(job):
         effects = (*effects, Withdraw())

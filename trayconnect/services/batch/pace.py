@@ -105,7 +105,7 @@ def _pause(state: BatchState) -> float:
     job, last = state.job, state.asked_at
     if job is None or job.phase is Phase.ENDED:
         return PAUSE if state.want is not Want.NOTHING else IDLE_PAUSE
-    if state.ending == job.id or job.phase is Phase.ENDING:
+    if state.ending or job.phase is Phase.ENDING:
         return _after(ENDING, last - state.ending_since)
     if job.phase is Phase.QUEUED:
         if job.starts is not None and abs(job.starts - last) < NEAR:
