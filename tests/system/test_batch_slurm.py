@@ -150,6 +150,8 @@ def test_other_users_see_neither_the_entry_nor_the_script(
         (["--constraint=avx"], "Invalid feature specification", "Change --constraint=avx in"),
         (["-w", "c9"], "Invalid node name specified", "Change -w c9 in"),
         (["--mem=lots"], "Invalid --mem specification", "Change --mem=lots in"),
+        (["--mem=1T"], "Memory specification can not be satisfied", "Change --mem=1T in"),
+        (["--hint=zz"], "unrecognized --hint argument", "Change --hint=zz in"),
         (["--nonsense=1"], "unrecognized option", "Change --nonsense=1 in"),
         (["-y", "x"], "invalid option", "Change -y x in"),
         (["--reservation=x"], "eservation", "Change --reservation=x in"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.batch_reports import NOW, query_report, submit_report
+from trayconnect.config.batch_options import Lines
 from trayconnect.services.batch.gridengine import GridEngine
 from trayconnect.services.batch.job import (
     PREFIX,
@@ -274,8 +277,37 @@ def test_a_refusal(said: str, title: str, advice: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-p", "2000"), 'qsub: invalid priority "2000".  Must be an integer from -1023 to 1024'),
+        (("-js", "abc"), "qsub: invalid jobshare, must be an unsigned integer"),
+        (("-jsv", "/x"), 'qsub: JSV "/x" is either not a file or not executable'),
+        (("-tc", "x"), 'qsub: invalid task concurrency number "x". Must be an integer'),
+        (("-R", "maybe"), 'qsub: invalid option argument "-R maybe"'),
+        (("-a", "xx"), f'{UNABLE}Wrong date/time format "xx" specified to -a option'),
+        (("-binding", "no"), f"{UNABLE}-binding option contains errors: couldn't parse"),
+        (("-ckpt", "x"), f'{UNABLE}the requested checkpointing environment "x" does not exist'),
+        (("-ar", "77"), f"{UNABLE}the advance reservation id 77 is invalid"),
+        (("-masterq", "x"), f"{UNABLE}specification of master queue is not allowed"),
+        (("-l", "slots=1"), f'{UNABLE}"job" denied: use parallel environments instead of slots'),
+    ],
+)
+def test_a_refusal_of_whatever_option_names_it(options: tuple[str, str], said: str) -> None:
+    """As recorded, also behind the warnings that our own options bring."""
+    lines = Lines(2, 3, (4, 4, 5, 6))
+    request = Request(NAME, "abc", 600, ("-q", "all.q", *options), "", lines=lines)
+    warning = 'qsub: warning: "-j" option has already been set, overriding previous setting'
+    outcome = ENGINE.submission(submit_report(1, f"{warning}\n{said}\nExiting."), request)
+    assert isinstance(outcome, Refused), outcome
+    assert options[0] in outcome.problem.advice or options[1] in outcome.problem.advice
+    assert re.search(r"in line [56] of the server file\.$", outcome.problem.advice)
+    assert "already been set" not in outcome.problem.title
+
+
+@pytest.mark.parametrize(
     "said",
     [
+        'qsub: warning: "-j" option has already been set, overriding previous setting',
         "error: commlib error: got select error (Connection refused)",
         "Unable to run job: got no response from JSV script",
         'Unable to run job: unable to send message to qmaster using port 6444 on host "login1"',

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.batch_reports import HEAD, NOW, query_report, submit_report
+from trayconnect.config.batch_options import Lines
 from trayconnect.services.batch import notices
 from trayconnect.services.batch.job import (
     PREFIX,
@@ -459,6 +460,44 @@ def test_a_job_that_was_there_already() -> None:
     assert SLURM.submission(report, REQUEST) == Submitted("15")
 
 
+CLIENT = [
+    ("--nodes=x", '"x" is not a valid node count'),
+    ("--hint=zz", 'unrecognized --hint argument "zz", see --hint=help'),
+    ("--profile=zz", "invalid --profile=zz option"),
+    ("--uid=0", "--uid only permitted by root user"),
+    ("--propagate=zz", "Bad rlimit name: zz\nsbatch: error: --propagate=zz is not valid."),
+    ("--switches=x", 'Invalid numeric value "x" for --switches.'),
+    ("--time-min=9", "Batch job submission failed: Invalid time-min specification"),
+    ("--batch=zz", "Batch job submission failed: Job --batch option is invalid"),
+    (
+        "--nodefile=/x",
+        "error opening file\nsbatch: error: Invalid --nodefile specification",
+    ),
+]
+
+
+@pytest.mark.parametrize(("option", "said"), CLIENT)
+@pytest.mark.parametrize("status", [1, 255])
+def test_what_sbatch_itself_refuses_names_the_option(status: int, option: str, said: str) -> None:
+    """As recorded on 22.05."""
+    request = Request(NAME, "abc", 600, ("--partition=main", option), "", lines=Lines(2, 3, (4, 5)))
+    outcome = SLURM.submission(submit_report(status, f"sbatch: error: {said}"), request)
+    assert isinstance(outcome, Refused), outcome
+    assert outcome.problem.advice == f"Change {option} in line 5 of the server file."
+
+
+def test_the_record_of_a_refused_job_is_no_job() -> None:
+    """Slurm keeps one, FAILED for BadConstraints, of some that it has refused."""
+    said = f"sbatch: error: Memory specification can not be satisfied\n{FAILED}Requested node "
+    said += "configuration is not available"
+    outcome = SLURM.submission(submit_report(1, said, found="15 over"), REQUEST)
+    assert isinstance(outcome, Refused)
+    assert "Memory specification can not be satisfied" in outcome.problem.title
+    assert SLURM.submission(submit_report(1, said, found="15 live"), REQUEST) == Submitted("15")
+    lost = f"{FAILED}Socket timed out on send/recv operation"
+    assert SLURM.submission(submit_report(1, lost, found="15 over"), REQUEST) == Submitted("15")
+
+
 def test_a_job_that_came_of_a_failed_command() -> None:
     said = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
     assert SLURM.submission(submit_report(1, said, found="15"), REQUEST) == Submitted("15")
@@ -577,6 +616,9 @@ def test_a_refusal(status: int, said: str, title: str, advice: str) -> None:
         FAILED + "Slurm backup controller in standby mode",
         FAILED + "Unspecified error",
         FAILED + "Resource temporarily unavailable",
+        "sbatch: error: slurm_receive_msgs: failed: Zero Bytes were transmitted or received",
+        "sbatch: error: Munge encode failed: Failed to access /run/munge/munge.socket.2",
+        "sbatch: error: If munged is up, restart with --num-threads=10",
         "Killed",
         "",
     ],

@@ -30,7 +30,10 @@ _MAX_VMEM = re.compile(r"^ *maxvmem +([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.MULTILI
 _SLOTS = re.compile(r"^ *slots +([0-9]{1,6})", re.MULTILINE)
 _UNSURE = re.compile(r"(?i)commlib|qmaster|connect|timed? ?out|communication|try again|no response")
 _REFUSED = re.compile(r"Unable to run job: (?:job rejected: |Job was rejected because )?(.*)")
-_BEFORE = re.compile(r"^(?:qsub: |error: |ERROR! )?(.*(?:option|argument).*)")
+_BEFORE = re.compile(r"^(?:qsub: (?=.)|(?:error: |ERROR! )?(?=.*(?:option|argument)))(.*)")
+_WARNING = re.compile(r"^qsub: warning: |.*option has already been set")
+_OPTION = re.compile(r"(?<![\w.-])-[A-Za-z]\w*")
+_PLAIN = re.compile(r"[\w.@*/:-]+")
 _QUOTED = re.compile(r'"([^"]*)"')
 _END = re.compile(r"end_time +(.+)")
 _TIMES = ("%a %b %d %H:%M:%S %Y", "%m/%d/%Y %H:%M:%S.%f", "%m/%d/%Y %H:%M:%S")
@@ -67,7 +70,7 @@ class GridEngine(Scheduler):
         return found[-1] if found else ""
 
     def refusal(self, lines: Sequence[str], request: Request) -> Problem | None:
-        said = [sanitize.line(line) for line in lines]
+        said = [sanitize.line(line) for line in lines if not _WARNING.match(line)]
         match = next((found for line in said if (found := _REFUSED.match(line))), None)
         match = match or next((found for line in said if (found := _BEFORE.match(line))), None)
         if match is None or any(_UNSURE.search(line) for line in said):
@@ -248,14 +251,15 @@ def _reasons(text: str) -> Iterator[tuple[JobId, str]]:
 def _advice(said: str, request: Request) -> str:
     if said.endswith(" there"):  # see gridengine.sh
         return "Then choose New job."
-    names = {"queue": "q", "parallel environment": "pe", "project": "P", "priority": "p"}
-    for part, name in names.items():
-        if part in said and (found := advice(request, [name], {})):
-            return found
-    for word in filter(None, _QUOTED.findall(said)):
+    names = {"master queue": "masterq", "queue": "q", "parallel environment": "pe"}
+    names |= {"project": "P", "priority": "p", "jobshare": "js", "concurrency": "tc"}
+    told = [[name[1:] for name in _OPTION.findall(said)]]
+    told += [[name] for part, name in names.items() if part in said]
+    if found := next(filter(None, (advice(request, named, {}) for named in told)), ""):
+        return found
+    for words_of in (_QUOTED, _PLAIN):
+        mentioned = {word for word in words_of.findall(said) if word}
         for index, option in enumerate(request.options):
-            if word == option and word.startswith("-"):
-                return change(request, {index: word})
-            if word in re.split(r"[=,]", option):
+            if mentioned & {option, *re.split(r"[=,]", option)}:
                 return change(request, {index: option})
     return change_any(request).replace("'options'", "'options' or 'time'")

@@ -212,18 +212,20 @@ class Scheduler(ABC):
         report = reports.sections(output, "submit 1")
         if report is None:
             return Unsure("the answer of the login node is not complete")
-        found = reports.last(report, "found")
-        if found is not None and is_job_id(found.value):
-            return Submitted(found.value)
-        sent, looked = reports.first(report, "sent"), reports.last(report, "looked")
+        found, sent = reports.last(report, "found"), reports.first(report, "sent")
+        looked = reports.last(report, "looked")
+        status, said = _returned(sent) if sent is not None else (None, ())
+        problem = self.refusal(said, request) if status not in (0, None, *_TIMED_OUT) else None
         has_looked = looked is not None and looked.status == 0
+        number, _, how = found.value.partition(" ") if found is not None else ("", "", "")
+        # Slurm keeps a record of some jobs that it has refused.
+        if is_job_id(number) and not (problem is not None and how == "over"):
+            return Submitted(number)
         if sent is None:
             return self._silence(looked)
-        status, said = _returned(sent)
         job = self.job_of(said)
         if status == 0 and is_job_id(job):
             return Submitted(job)
-        problem = self.refusal(said, request) if status not in (0, None, *_TIMED_OUT) else None
         if problem is not None and has_looked:
             return Refused(problem)
         return Unsure(words(said) or f"{self.title} did not answer in time")

@@ -115,6 +115,7 @@ def _limit(whole: str) -> Reason | None:
 
 _FAILED = re.compile(r"Batch job submission failed: (.*)|allocation failure: (.*)")
 _SPEAKER = re.compile(r"^(?:sbatch|srun|slurm\w*): (?:(?:error|fatal|warning|info): )?")
+_TOLD = re.compile(r"sbatch: (?:error|fatal): ")
 _BEFORE = re.compile(
     r"Invalid --|unrecognized option|invalid option|option '.*' is ambiguous|requires an argument"
     r"|doesn't allow an argument|does not look like a batch script|Batch script is empty"
@@ -126,7 +127,7 @@ _UNSURE = re.compile(
     r"(?i)timed out|time.?out|unable to contact|connect|communication|message (?:send|receive)"
     r"|unexpected (?:message|rpc)|zero bytes|protocol|authentication|credential|standby|broken pipe"
     r"|no route|network|unreachable|temporarily|interrupted|insane|try again|controller|address"
-    r"|no error|success"
+    r"|no error|success|munge|slurm_|socket|rpc"
 )
 """The message, or its answer, may have got lost."""
 
@@ -172,6 +173,7 @@ _SHORT = {
 def refusal(lines: Sequence[str], request: Request) -> Problem | None:
     """Why a job was refused, in Slurm's words, with what to change. None if the words do not prove
     that there is no job."""
+    is_told = any(_TOLD.match(line) for line in lines)
     said = [sanitize.line(_SPEAKER.sub("", line)) for line in lines]
     said = [line for line in dict.fromkeys(said) if line and not line.startswith('Try "sbatch')]
     failed = next((m for line in said if (m := _FAILED.search(line))), None)
@@ -180,7 +182,9 @@ def refusal(lines: Sequence[str], request: Request) -> Problem | None:
     if failed is not None:
         if _UNSURE.search(word) or (not others and word == "Unspecified error"):
             return None
-    elif not any(_BEFORE.search(line) for line in said):
+    elif not any(_BEFORE.search(line) for line in said) and (
+        not is_told or any(_UNSURE.search(line) for line in said)
+    ):
         return None
     if not word or word == "Unspecified error":
         word, others = (others or [word])[0], others[1:]
@@ -198,10 +202,9 @@ def _advice(text: str, request: Request) -> str:
         )
     if _SITE.search(text):
         return "The cluster has a problem of its own: try again later, or ask its administrators."
-    if re.search(r"unrecognized|invalid option|ambiguous|argument|Invalid --", text):
-        named = [name.lstrip("-") for name in _OPTION.findall(text)]
-        if found := advice(request, named, {}):
-            return found
+    named = [name.lstrip("-") for name in _OPTION.findall(text)]
+    if found := advice(request, named, {}):
+        return found
     for pattern, names, key in _CAUSES:
         if not re.search(pattern, text):
             continue
@@ -211,4 +214,6 @@ def _advice(text: str, request: Request) -> str:
         return advice(request, names, _SHORT) or (
             f"Add --{names[0]}=… to 'options' {where}, as the cluster's documentation says."
         )
-    return change_any(request)
+    known = (option[2:].partition("=")[0] for option in request.options if option[:2] == "--")
+    named = [name for name in known if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)]
+    return advice(request, named, {}) or change_any(request)

@@ -3,7 +3,7 @@
 # `over`, and its comment; `submit`, which reads the job's script), report.sh, and assignments: name,
 # mark, script, and any: not empty if another living job of that name will do.
 
-# Whether the scheduler answers. A job of this order: @@found. One that has begun has left its number
+# Whether the scheduler answers. A job of this order: @@found, with `over` if it has ended. One that has begun has left its number
 # (see job.sh), and the scheduler may have forgotten it since.
 look() {
     found=$(ls "$states/${name##*-}/orders/$mark" | head -n 1)
@@ -12,8 +12,8 @@ look() {
     status=$?
     say "looked $status"
     [ $status = 0 ] || { printf '%s\n' "$listed" | indented; return 1; }
-    found=$(printf '%s\n' "$listed" | while read -r number _ comment; do
-        [ "$comment" != "trayconnect 1 $mark" ] || { printf '%s\n' "$number"; break; }
+    found=$(printf '%s\n' "$listed" | while read -r number how comment; do
+        [ "$comment" != "trayconnect 1 $mark" ] || { printf '%s %s\n' "$number" "$how"; break; }
     done)
     # Another computer may have ordered it a moment ago.
     [ -n "$found" ] || [ -z "$any" ] || found=$(printf '%s\n' "$listed" | awk '$2 == "live" { print $1; exit }')
