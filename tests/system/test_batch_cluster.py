@@ -9,6 +9,8 @@ import pytest
 from tests.support.batch_cluster import BatchCluster
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 
 def test_slurm_runs_a_job_that_every_login_node_sees() -> None:
     with BatchCluster() as cluster:
@@ -37,7 +39,6 @@ def test_slurm_runs_a_job_that_every_login_node_sees() -> None:
         wait_for(lambda: state().startswith(f"{job} CANCELLED"), "its end")
 
 
-@pytest.mark.long
 def test_grid_engine_runs_a_job() -> None:
     with BatchCluster("gridengine", nodes="c1") as cluster:
         submit = ("qsub", "-terse", "-S", "/bin/sh", "-o", "/dev/null", "-j", "y", "-l", "h_rt=300")

@@ -10,25 +10,28 @@ import pytest
 from tests.support.batch_cluster import BatchCluster
 from tests.support.batch_desk import HOLD, Desk, link_to, until
 from tests.support.tunnel_kit import nothing_left
+from trayconnect.config.batch_options import BatchOptions
+from trayconnect.core import remote_script
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import UnixEndpoint
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import Owner
 from trayconnect.services.batch import notices, scheduler
-from trayconnect.services.batch.job import End, JobsSeen, Phase, Unanswered
+from trayconnect.services.batch.job import End, Ended, JobId, JobsSeen, Phase, Unanswered
 from trayconnect.services.batch.reach import Destination, Way
-from trayconnect.services.batch.scheduler import Refused, Trial, Unsure
+from trayconnect.services.batch.scheduler import Refused, Request, Submitted, Trial, Unsure
 from trayconnect.services.batch.schedulers import SCHEDULERS
+from trayconnect.services.batch.script import job_script
 from trayconnect.services.batch.ways import reach
 from trayconnect.ssh.ssh_link import SshLink
 
 ENGINE = SCHEDULERS["gridengine"]
-pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[BatchCluster]:
     with BatchCluster("gridengine", nodes="c1") as cluster:
+        cluster.use_plain_jupyter()
         yield cluster
 
 
@@ -43,29 +46,65 @@ def login(tmp_path: Path, cluster: BatchCluster, door: int) -> Iterator[SshLink]
         yield link
 
 
-def test_a_job_is_submitted_found_again_and_ended(cluster: BatchCluster, login: SshLink) -> None:
+def test_a_job_is_submitted_waits_is_found_again_and_ended(
+    cluster: BatchCluster, login: SshLink
+) -> None:
+    brief = Desk(ENGINE, login, run=HOLD)
+    # The file asks for no less than a minute.
+    options = (brief.server.batch or BatchOptions()).model_copy(update={"time": "0:00:06"})
+    server = brief.server.model_copy(update={"batch": options})
+    asked = Request(brief.name, brief.mark, 6, (), job_script(server, brief.mark))
+    done = login.execute("sh", remote_script.stdin(ENGINE.submit(asked)), 60)
+    taken = ENGINE.submission(done.stdout.decode(), asked)
+    assert isinstance(taken, Submitted)
+    other = ("qsub", "-terse", "-S", "/bin/sh", "-o", "/dev/null", "-j", "y")
+    others = cluster.run("login1", *other, user="bob", stdin=f": >~/runs\n{HOLD}\n").strip()
+    assert until((cluster.home("bob") / "runs").exists)
+    assert until((folder_of(cluster, brief, taken.job) / "node").exists)
     desk = Desk(ENGINE, login)
     job = desk.submitted()
     assert desk.submitted() == job, "the same order"
+    waits = desk.job(job)
+    assert (waits.phase, waits.nodes) == (Phase.QUEUED, ())
+    assert until((folder_of(cluster, brief, taken.job) / "status").exists)
+    assert ended_of(brief, taken.job).how is End.TIME_LIMIT
+    cluster.run("login1", "qdel", others)
+    folder = folder_of(cluster, desk, job)
+    assert until((folder / "socket").exists)
     files = desk.ready(job)
-    running = desk.job(job)
-    assert (running.phase, running.limit, running.partition) == (Phase.RUNNING, 600, "all.q")
-    assert running.starts is not None
-    assert running.ends == running.starts + 600
-    assert (running.node, files.node) == ("c1", "c1")
-    folder = cluster.home() / f".local/state/trayconnect/jobs/{desk.name[-8:]}/{job}"
+    runs = desk.job(job)
+    assert (runs.phase, runs.limit, runs.partition) == (Phase.RUNNING, 600, "all.q")
+    assert runs.starts is not None
+    assert runs.ends == runs.starts + 600
+    assert (runs.node, files.node) == ("c1", "c1")
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    node = reach(
+        Destination(desk.server, ENGINE, runs, files), login, CancelToken(), lambda _problem: None
+    )
+    assert node.way is Way.SSH
+    assert node.link.execute("uname -n", b"", 20).stdout == b"c1\n"
+    node.link.close()
     desk.cancel(job)
     assert desk.job(job).phase in (Phase.ENDING, Phase.ENDED)
-    assert until(lambda: desk.files(job).status is not None)
-    answer = desk.seen(job)
-    ended = ENGINE.ended(answer, job, answer.files_of(job))
+    assert until((folder / "status").exists)
+    ended = ended_of(desk, job)
     assert ended.how is End.CANCELLED
     assert "token=…" in ended.log
     assert desk.files(job).told == "USR2"
     desk.cancel(job)
 
 
+def folder_of(cluster: BatchCluster, desk: Desk, job: JobId) -> Path:
+    """With the job's files. Each query takes some of the cluster's commands."""
+    return cluster.home() / ".local" / "state" / "trayconnect" / "jobs" / desk.name[-8:] / job
+
+
+def ended_of(desk: Desk, job: JobId) -> Ended:
+    answer = desk.seen(job)
+    return ENGINE.ended(answer, job, answer.files_of(job))
+
+
+@pytest.mark.long
 def test_its_node_is_reached_by_ssh_and_by_the_port_that_the_job_serves(
     login: SshLink, cluster: BatchCluster
 ) -> None:
@@ -91,6 +130,7 @@ def test_its_node_is_reached_by_ssh_and_by_the_port_that_the_job_serves(
     assert until(lambda: desk.files(job).status is not None)
 
 
+@pytest.mark.long
 def test_a_full_queue_waits_and_other_programs_jobs_are_listed(
     cluster: BatchCluster, login: SshLink
 ) -> None:
@@ -114,6 +154,7 @@ def test_a_full_queue_waits_and_other_programs_jobs_are_listed(
     assert until(lambda: desk.files(job).status is not None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "words", "advice"),
     [
@@ -137,6 +178,7 @@ def test_a_refusal_is_told_in_its_words(
     assert isinstance(Desk(ENGINE, login).trial(), Trial)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("run", "how", "status"),
     [("echo bye; exit 3", End.FAILED, 3), ("echo bye; exit 0", End.COMPLETED, 0)],
@@ -151,6 +193,7 @@ def test_a_job_that_ends_tells_its_status(login: SshLink, run: str, how: End, st
     assert "bye" in ended.log
 
 
+@pytest.mark.long
 def test_a_job_that_may_not_start_is_told_as_that(cluster: BatchCluster, login: SshLink) -> None:
     desk = Desk(ENGINE, login, "-h", run=HOLD)
     job = desk.submitted()
@@ -161,6 +204,7 @@ def test_a_job_that_may_not_start_is_told_as_that(cluster: BatchCluster, login: 
     assert until(lambda: desk.seen().job(job) is None or desk.job(job).phase is Phase.ENDED)
 
 
+@pytest.mark.long
 def test_the_place_in_the_queue_and_what_never_runs_are_told(
     cluster: BatchCluster, login: SshLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +229,7 @@ def test_the_place_in_the_queue_and_what_never_runs_are_told(
     assert until(lambda: not desk.seen().jobs or desk.job(job).phase is Phase.ENDED)
 
 
+@pytest.mark.long
 def test_the_accounts_own_options_neither_change_the_job_nor_hide_it(
     cluster: BatchCluster, login: SshLink
 ) -> None:
@@ -224,6 +269,7 @@ THREE = (
 
 
 @pytest.mark.parametrize("line", [ONE, THREE])
+@pytest.mark.long
 def test_a_job_that_takes_too_much_memory_is_told_as_that(login: SshLink, line: str) -> None:
     desk = Desk(ENGINE, login, "-l", "h_vmem=300M", run=line)
     job = desk.submitted()
@@ -232,6 +278,7 @@ def test_a_job_that_takes_too_much_memory_is_told_as_that(login: SshLink, line: 
     assert notices.how(ENGINE.ended(answer, job, answer.files_of(job))) == "out of memory"
 
 
+@pytest.mark.long
 def test_a_qmaster_that_is_down_is_no_answer(cluster: BatchCluster, login: SshLink) -> None:
     desk = Desk(ENGINE, login, run=HOLD)
     job = desk.submitted()
@@ -252,6 +299,7 @@ def test_a_qmaster_that_is_down_is_no_answer(cluster: BatchCluster, login: SshLi
     desk.cancel(job)
 
 
+@pytest.mark.long
 def test_auto_finds_it_and_judges_the_options_again(login: SshLink) -> None:
     assert Desk(ENGINE, login, system="auto").found() is ENGINE
     with pytest.raises(ProblemError) as caught:

@@ -115,6 +115,7 @@ def test_auto_takes_ssh_and_the_next_when_that_fails(
             assert echoes(node.link)
 
 
+@pytest.mark.long
 def test_a_job_whose_tmp_is_its_own_is_reached_by_a_step(tmp_path: Path) -> None:
     """A login to the node works, and sees another /tmp than the job (job_container/tmpfs)."""
     conf = tmp_path / "slurm"
