@@ -209,9 +209,12 @@ def test_the_place_in_the_queue_and_what_never_runs_are_told(
     cluster: BatchCluster, login: SshLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit = ("qsub", "-terse", "-S", "/bin/sh", "-o", "/dev/null", "-j", "y")
+    assert until(lambda: isinstance(Desk(ENGINE, login, "-l", "mem_free=1M").trial(), Trial))
     for options in ((), (), (), ("-h",), ("-q", "other.q")):
         cluster.try_run("login1", *submit, *options, user="bob", stdin=f"{HOLD}\n")
-    desk, never = Desk(ENGINE, login, run=HOLD), Desk(ENGINE, login, "-l", "mem_total=900T")
+    # The first asks for a load value, which the verification does not know.
+    desk = Desk(ENGINE, login, "-l", "mem_free=1M", run=HOLD)
+    never = Desk(ENGINE, login, "-l", "mem_total=900T")
     job, lost = desk.submitted(), never.submitted()
     assert desk.job(job).place is None
     monkeypatch.setattr(scheduler, "PATIENCE", 0)
