@@ -242,8 +242,6 @@ class Relay:
         elif kind == PING:
             self.patience = number(payload)
             self.put(frame(PONG, 0))
-        elif kind == WHO:
-            self.put(frame(OWNER, channel_number, bytes((owner_at(*target(payload)),))))
         elif kind in (OPEN, RUN):
             if channel is not None:
                 raise FrameError("a channel is opened twice")

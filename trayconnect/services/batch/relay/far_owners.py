@@ -1,6 +1,5 @@
 """Who owns the listeners of the node, as the relay sees it there. Part of the text of `far`."""
 
-import errno
 import os
 import socket
 import struct
@@ -36,25 +35,6 @@ def peer_owner(sock: socket.socket) -> int:
     size = struct.calcsize("iII")
     _, uid, _ = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return of_uid(uid)
-
-
-def owner_at(host: str, port: int, path: str) -> int:
-    if path:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.setblocking(False)
-            try:
-                sock.connect(path.encode("utf-8", "surrogateescape"))
-            except OSError as error:
-                gone = (errno.ECONNREFUSED, errno.ENOENT)
-                return NOBODY if error.errno in gone else UNKNOWN
-            return peer_owner(sock)
-    if host.lower() == "localhost":
-        table = rows(port)
-        return min(listener_owner(address, port, table) for address in ("127.0.0.1", "::1"))
-    try:
-        return listener_owner(host, port)
-    except OSError:
-        return UNKNOWN
 
 
 Row = Tuple[bytes, int, bytes, int, bool, int, int]

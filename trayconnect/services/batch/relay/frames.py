@@ -25,9 +25,7 @@ OPEN = 1
 Data may follow at once: the relay keeps it until it is connected."""
 RUN = 2
 """Run the payload as a line of sh. Its streams are the channel."""
-WHO = 3
-"""Who owns the listener at a target. The channel ends with the answer."""
-PING = 4
+PING = 3
 """The relay ends if it hears nothing for so many seconds: Slurm gives a step no end of its input
 when srun was killed."""
 
@@ -46,11 +44,10 @@ OPENED = 32
 """The owner of the listener."""
 REFUSED = 33
 """No channel: one byte for the reason, and its text; then the channel is over."""
-OWNER = 34
-STDERR = 35
-EXIT = 36
+STDERR = 34
+EXIT = 35
 """The exit status of the command."""
-PONG = 37
+PONG = 36
 
 # Owners, as in `link.Owner`.
 OURS, SYSTEM, UNKNOWN, OTHERS, NOBODY = range(5)

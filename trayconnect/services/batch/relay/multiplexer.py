@@ -69,7 +69,6 @@ class Multiplexer:
         self.has_no_python = False
         self._is_greeted = False
         self._channels: dict[int, Channel] = {}
-        self._questions: dict[int, Callable[[Owner | None], None]] = {}
         self._number = 0
         self._decoder = frames.Decoder()
         self._pad = frames.Pad()
@@ -139,7 +138,8 @@ class Multiplexer:
                 busy = bytes((frames.OTHER, frames.UNKNOWN)) + b"too many connections at once"
                 tell(on_refused, explain(busy))
                 return
-            channel = Channel(self, self._next(), client, on_opened, on_refused, explain)
+            self._number += 1
+            channel = Channel(self, self._number, client, on_opened, on_refused, explain)
             self._channels[channel.number] = channel
             tell(on_made, channel)
             self.put(frame(kind, channel.number, request))
@@ -150,20 +150,6 @@ class Multiplexer:
 
         if not self.loop.run(begin):
             on_refused(self.reason or problems.lost(self.node, ""))
-
-    def ask_owner(self, request: bytes, on_answer: Callable[[Owner | None], None]) -> None:
-        """Who owns a listener; None at the end of the link. From any thread; never waits."""
-
-        def begin() -> None:
-            if self.reason is not None:
-                tell(on_answer, None)
-                return
-            asked = self._next()
-            self._questions[asked] = on_answer
-            self.put(frame(frames.WHO, asked, request))
-
-        if not self.loop.run(begin):
-            on_answer(None)
 
     def check(self) -> None:
         """Ask for a sign of life now. From any thread; never waits."""
@@ -176,10 +162,6 @@ class Multiplexer:
                 self.loop.call_at(now + limit, lambda: self._expect_since(now))
 
         self.loop.run(ask)
-
-    def _next(self) -> int:
-        self._number += 1
-        return self._number
 
     def _give_up(self, channel: Channel, error: ProblemError) -> None:
         if channel.phase is Phase.OPENING and channel.number in self._channels:
@@ -242,9 +224,6 @@ class Multiplexer:
         channels, self._channels = self._channels, {}
         for channel in channels.values():
             channel.cut(error)
-        questions, self._questions = self._questions, {}
-        for on_answer in questions.values():
-            tell(on_answer, None)
 
     def _take(self, data: bytes) -> None:
         self._untaken.release()
@@ -263,11 +242,6 @@ class Multiplexer:
             return
         if kind == frames.PONG:
             self._answered()
-            return
-        if kind == frames.OWNER:
-            on_answer = self._questions.pop(channel_number, None)
-            if on_answer is not None:
-                tell(on_answer, problems.owner(payload))
             return
         channel = self._channels.get(channel_number)
         if channel is None:

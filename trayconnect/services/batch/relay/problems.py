@@ -21,7 +21,7 @@ OWNERS = {
 
 
 def owner(payload: bytes) -> Owner:
-    """Of the payload of OPENED and OWNER. Raises `FrameError`."""
+    """Of the payload of OPENED. Raises `FrameError`."""
     if len(payload) != 1 or payload[0] not in OWNERS:
         raise frames.FrameError("no owner")
     return OWNERS[payload[0]]

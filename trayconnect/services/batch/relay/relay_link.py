@@ -24,9 +24,12 @@ from trayconnect.core.link import (
     Link,
     LostError,
     NotEndedError,
+    NotOpenedError,
+    NotOursError,
     OnAccepted,
     OnRefused,
     Owner,
+    Refusal,
     RemoteProgram,
     Traffic,
 )
@@ -213,14 +216,14 @@ class RelayLink:
         return LocalStream(pair.ours, self._mux, channel), owner
 
     def owner(self, target: Endpoint) -> Owner:
-        answer: Future[Owner | None] = Future()
-        self._mux.ask_owner(_text(target), answer.set_result)
+        # The relay connects, and looks whose process has the other end.
         try:
-            owner = answer.result(OPEN_SECONDS)
-        except FutureTimeoutError:
-            return Owner.UNKNOWN
-        if owner is None:
-            raise self._lost()
+            stream, owner = self._open_stream(target, ("", 0), _OURS_ONLY)
+        except NotOursError as error:
+            return error.owner
+        except NotOpenedError as error:
+            return Owner.NOBODY if error.refusal is Refusal.REFUSED else Owner.UNKNOWN
+        stream.close()
         return owner
 
     def listen(
