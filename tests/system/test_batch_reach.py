@@ -397,6 +397,18 @@ def test_a_step_leaves_nothing_on_the_node(
         assert until(lambda: not cluster.pids("login1", "srun"))
 
 
+def test_a_program_of_the_login_node_that_does_not_read_ends_with_its_stream(
+    cluster: BatchCluster, kit: Kit, server: Server
+) -> None:
+    """As the login node's ssh while a node keeps it waiting."""
+    with nothing_left(), kit.tunnel(server) as login:
+        started = login.start_program("echo ready; exec sleep 612", 20)
+        assert started.recv(100) == b"ready\n"
+        started.close()
+        pattern = "[s]leep 612"
+        assert until(lambda: cluster.try_run("login1", "pgrep", "-f", pattern).returncode != 0)
+
+
 # --- direct ---------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -25,6 +26,7 @@ from trayconnect.core.link import (
     Refusal,
 )
 from trayconnect.services.batch.relay import frames, program
+from trayconnect.services.batch.relay.local_stream import LocalProgram
 from trayconnect.services.batch.relay.relay_link import RelayLink
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the relay runs on Linux")
@@ -359,6 +361,20 @@ def test_a_command_that_hangs_is_ended(link: RelayLink) -> None:
     *said, pid = caught.value.so_far.stdout.split(b"\n")[:-1]
     assert said == [b"so far"]
     assert until(lambda: has_ended(int(pid)))
+
+
+def test_a_command_that_talks_faster_than_it_is_read_ends_in_time() -> None:
+    class Endless(LocalProgram):
+        def recv(self, size: int) -> bytes:
+            return bytes(size)
+
+    near, far = socket.socketpair()
+    with near, far:
+        far.sendall(b"always ready")
+        talking = Endless(near, Mock(), Mock(status=None, stderr=b""))
+        completed, has_ended = talking.run(b"", 0.1)
+    assert not has_ended
+    assert completed.status == -1
 
 
 def test_a_program_talks_while_it_runs(link: RelayLink) -> None:

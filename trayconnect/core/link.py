@@ -235,7 +235,7 @@ class NotEndedError(ProblemError):
 
 class RemoteProgram(ByteStream, Protocol):
     """A program that runs on the server; its standard input and output are the stream. Closing the
-    stream ends it as far as it notices the end of its input."""
+    stream ends it as far as it notices the end of its input, or the server passes signals on."""
 
     @property
     def said(self) -> bytes:

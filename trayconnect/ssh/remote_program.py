@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 
+from paramiko.common import cMSG_CHANNEL_REQUEST
+
+from trayconnect.ssh.auth.data_types import ssh_message
 from trayconnect.ssh.transport.channels import ChannelStream, SshChannel
 
 _KEPT = 4096
@@ -33,6 +36,17 @@ class SshProgram(ChannelStream):
     def status(self) -> int | None:
         ended = self._channel.status_event.is_set() and self._channel.exit_status >= 0
         return self._channel.exit_status if ended else None
+
+    def close(self) -> None:
+        """Tell it to end, too (RFC 4254 section 6.9): one that waits for something else does not
+        notice the end of its input."""
+        if not self._channel.closed and not self._channel.status_event.is_set():
+            number = self._channel.remote_chanid
+            with contextlib.suppress(OSError, EOFError):
+                self._channel.outlet.send(
+                    ssh_message(cMSG_CHANNEL_REQUEST, number, "signal", False, "TERM")
+                )
+        super().close()
 
     def _collect(self) -> None:
         with contextlib.suppress(OSError, EOFError):

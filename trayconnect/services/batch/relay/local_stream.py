@@ -75,8 +75,9 @@ class LocalProgram(LocalStream):
             if not rest:
                 self.shutdown_write()
             while True:
-                ready = selector.select(max(0.0, deadline - time.monotonic()))
-                if not ready:
+                left = deadline - time.monotonic()
+                ready = selector.select(left) if left > 0 else ()
+                if not ready:  # or output comes faster than it is read
                     return self._completed(stdout), False
                 if rest and ready[0][1] & selectors.EVENT_WRITE:
                     rest = rest[self._send(rest) :]

@@ -59,7 +59,7 @@ def not_started(node: str, said: str) -> ProblemError:
 
 
 def slow_start(node: str, seconds: float, said: str) -> ProblemError:
-    title = f"{node} started nothing within {seconds:g} s"
+    title = f"{node} started nothing within {seconds:.0f} s"
     advice = "The scheduler or the node is very busy, or it hangs."
     return ProblemError(Problem(title, advice, _RETRY, said))
 
@@ -86,13 +86,13 @@ def refused(node: str, target: Endpoint | None, payload: bytes) -> ProblemError:
 
 
 def unanswered(node: str, target: Endpoint, seconds: float) -> NotOpenedError:
-    title = f"{node} did not connect to {target} within {seconds:g} s"
+    title = f"{node} did not connect to {target} within {seconds:.0f} s"
     advice = "The program there may be busy, or the node."
     return NotOpenedError(Problem(title, advice, _RETRY), Refusal.UNREACHABLE)
 
 
 def command_slow(node: str, seconds: float) -> Problem:
-    title = f"A command on {node} did not end within {seconds:g} s"
+    title = f"A command on {node} did not end within {seconds:.0f} s"
     return Problem(title, "The node is very slow, or it hangs.", _RETRY)
 
 
