@@ -310,6 +310,52 @@ def test_how_a_job_ended(line: str, end: End, status: int | None, signal: int | 
     assert (job.name, job.partition, job.phase) == (NAME, "main", Phase.ENDED)
 
 
+RECORDS = {
+    "20.02": "JobId=24 JobName={name} UserId=alice(5001) GroupId=alice(5001) MCS_label=N/A "
+    "Priority=1 Nice=0 Account=(null) QOS=(null) JobState={state} Reason=None Dependency=(null) "
+    "Requeue=0 Restarts=0 BatchFlag=1 Reboot=0 ExitCode=3:0 RunTime=00:00:09 TimeLimit=00:10:00 "
+    "TimeMin=N/A SubmitTime=1796000000 EligibleTime=1796000000 AccrueTime=1796000000 "
+    "StartTime=1796000001 EndTime=1796000010 Deadline=N/A SuspendTime=None SecsPreSuspend=0 "
+    "LastSchedEval=1796000001 Partition=main AllocNode:Sid=login1:741 ReqNodeList=(null) "
+    "ExcNodeList=(null) NodeList=c1 BatchHost=c1 NumNodes=1 NumCPUs=1 NumTasks=1 CPUs/Task=1 "
+    "ReqB:S:C:T=0:0:*:* TRES=cpu=1,mem=500M,node=1,billing=1 Socks/Node=* Comment=trayconnect 1 a",
+    "21.08, a task of an array": "JobId=24 ArrayJobId=20 ArrayTaskId=3 JobName={name} "
+    "UserId=alice(5001) JobState={state} Reason=None ExitCode=3:0 TimeLimit=00:10:00 "
+    "SubmitTime=1796000000 StartTime=1796000001 EndTime=1796000010 Partition=main "
+    "NodeList=c1 BatchHost=c1 Container=(null) Comment=JobState=RUNNING",
+    "23.02, a part of a heterogeneous job": "JobId=24 HetJobId=23 HetJobOffset=1 "
+    "HetJobIdSet=23-24 JobName={name} UserId=alice(5001) JobState={state} Reason=None "
+    "ExitCode=3:0 TimeLimit=00:10:00 SubmitTime=1796000000 StartTime=1796000001 "
+    "EndTime=1796000010 Partition=main NodeList=c1 BatchHost=c1 "
+    "ReqTRES=cpu=1,mem=500M,node=1,billing=1 AllocTRES=cpu=1,mem=500M,node=1,billing=1",
+    "24.11": "JobId=24 JobName={name} UserId=alice(5001) GroupId=alice(5001) MCS_label=N/A "
+    "Priority=1 Nice=0 Account=lab QOS=normal JobState={state} Reason=None "
+    "FailedNode=c1 Dependency=(null) Requeue=0 Restarts=0 BatchFlag=1 Reboot=0 ExitCode=3:0 "
+    "DerivedExitCode=0:0 RunTime=00:00:09 TimeLimit=00:10:00 TimeMin=N/A SubmitTime=1796000000 "
+    "EligibleTime=1796000000 AccrueTime=1796000000 StartTime=1796000001 EndTime=1796000010 "
+    "Deadline=N/A SuspendTime=None SecsPreSuspend=0 LastSchedEval=1796000001 Scheduler=Main "
+    "Partition=main AllocNode:Sid=login1:741 ReqNodeList=(null) ExcNodeList=(null) NodeList=c1 "
+    "BatchHost=c1 StepMgrEnabled=Yes NumNodes=1 NumCPUs=1 ReqTRES=cpu=1 AllocTRES=cpu=1 "
+    "LicensesAlloc=(null) SubmitLine=sbatch --parsable TresPerNode=gres/gpu:1 OOMKillStep=0",
+}
+
+
+@pytest.mark.parametrize("version", RECORDS)
+def test_the_records_of_other_versions(version: str) -> None:
+    """By hand, from the manual pages and the source of each."""
+    for state, phase in (("FAILED", Phase.ENDED), ("RUNNING", Phase.RUNNING)):
+        line = RECORDS[version].format(name=NAME, state=state)
+        other = line.replace("JobId=24", "JobId=23", 1)
+        report = query_report(HEAD, ended=("24", f"{other}\n {line}"))
+        answer = SLURM.answer(report, NOW)
+        assert isinstance(answer, JobsSeen)
+        (job,) = answer.jobs
+        assert (job.id, job.name, job.phase, job.partition) == ("24", NAME, phase, "main")
+        assert (job.submitted, job.starts, job.ends, job.limit) == (NOW, NOW + 1, NOW + 10, 600)
+        assert job.ended == (Ended(End.FAILED, 3, None, NOW + 10) if state == "FAILED" else None)
+        assert job.nodes == (("c1",) if state == "RUNNING" else ())
+
+
 @pytest.mark.parametrize(
     "line",
     [

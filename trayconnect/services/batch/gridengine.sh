@@ -85,15 +85,13 @@ jobs() {
     return $status
 }
 
-# The place of each of ours among those that wait and ask for no other queue; and whether a cluster
-# without other jobs could run it: it is taken all the same. Of a job that has waited for a while.
+# Whether a cluster without other jobs could run each of ours that waits: it is taken all the same. And
+# its place among those that wait and ask for no other queue, once it has waited for a while.
 places() {
     now=$(date +%s)
     waits=
-    for number in $(ours '$2 == "qw"' ' ' | cut -d ' ' -f -3); do
-        at=$(printf '%s\n' "$all" | sed -n "/<JB_job_number>$number</,/<\/job_list>/s/.*<JB_submission_time>\([^<.]*\).*/\1/p")
-        at=$(date -d "$at" +%s) && [ $((now - at)) -lt "$patience" ] && continue
-        can=$(within 10 qalter -w v "$number")
+    for number in $(ours '$2 == "qw"' ' ' | cut -d ' ' -f -2); do
+        can=$(within 4 qalter -w v "$number")
         case $can in
         *"$OF_LOAD"*) ;;
         *'no suitable queues'*)
@@ -101,7 +99,9 @@ places() {
             continue
             ;;
         esac
-        [ -n "$waits" ] || waits=$(within 10 qstat -xml -r -s p -u '*') || return
+        at=$(printf '%s\n' "$all" | sed -n "/<JB_job_number>$number</,/<\/job_list>/s/.*<JB_submission_time>\([^<.]*\).*/\1/p")
+        at=$(date -d "$at" +%s) && [ $((now - at)) -lt "$patience" ] && continue
+        [ -n "$waits" ] || waits=$(within 8 qstat -xml -r -s p -u '*') || return
         printf '%s\n' "$waits" | awk -v number="$number" '
             match($0, /<JB_job_number>[0-9]+/) { one = substr($0, RSTART + 15, RLENGTH - 15) }
             match($0, /<state>[A-Za-z]*/) { state = substr($0, RSTART + 7, RLENGTH - 7) }

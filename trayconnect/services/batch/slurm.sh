@@ -52,8 +52,8 @@ places() {
     printf '%s\n' "$all" | awk -F '|' -v name="$name" -v now="$(date +%s)" -v patience="$patience" '
         $NF == name && $2 == "PENDING" && $10 ~ /^(Priority|Resources)$/ && now - $8 >= patience &&
             ($6 !~ /^[0-9]+$/ || $6 - now > 120 || now - $6 > 120) { print $1, $9 }' |
-        head -n 3 | while read -r number queue; do
-            waits=$(within 10 squeue -h -t PENDING -p "$queue" -o '%A %Q %U') || continue
+        head -n 2 | while read -r number queue; do
+            waits=$(within 8 squeue -h -t PENDING -p "$queue" -o '%A %Q %U') || continue
             printf '%s\n' "$waits" | grep -qv " $uid$" || sees_others || continue
             printf '%s\n' "$waits" | awk -v number="$number" '
                 $1 ~ /^[0-9]+$/ && $2 > 0 { priority[$1] = $2 }
@@ -68,7 +68,7 @@ places() {
 }
 
 sees_others() {
-    settings=$(within 10 scontrol show config) || return 1
+    settings=$(within 4 scontrol show config) || return 1
     ! printf '%s\n' "$settings" | grep -q '^PrivateData.*jobs'
 }
 
