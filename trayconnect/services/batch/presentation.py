@@ -19,6 +19,7 @@ from trayconnect.services.batch.pace import (
 )
 from trayconnect.services.batch.state import BatchState, Want
 from trayconnect.services.batch.times import duration, moment, ordinal, start_words
+from trayconnect.services.jupyter.presentation import aligned
 from trayconnect.services.protocol import Level, Line, Offer, ServiceStatus
 
 
@@ -124,16 +125,10 @@ def no_page(state: BatchState, jupyter: ServiceStatus, now: float) -> Problem | 
 
 def table(state: BatchState, now: float) -> list[str]:
     """One line for each job; the one in use is marked."""
-    rows = [
+    return aligned(
         ("*" if _is_used(state, job) else " ", job.id, job.partition, brief(job, now))
         for job in listed(state)
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in (1, 2)] if rows else []
-    lines = []
-    for mark, *cells, last in rows:
-        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
-        lines.append(f"{mark} {'  '.join([*padded, last])}")
-    return lines
+    )
 
 
 def listed(state: BatchState) -> tuple[Job, ...]:

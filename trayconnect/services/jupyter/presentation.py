@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,7 @@ def present(server: Server, facts: JupyterFacts) -> ServiceStatus:
 
 def table(jupyters: Sequence[FoundJupyter]) -> list[str]:
     """One line for each; the one in use is marked."""
-    rows = [
+    return aligned(
         (
             "*" if one.in_use else " ",
             "socket" if is_our_socket(one.where) else one.where,
@@ -92,12 +92,17 @@ def table(jupyters: Sequence[FoundJupyter]) -> list[str]:
             "of a JupyterHub" if one.of_hub else one.version,
         )
         for one in jupyters
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
+    )
+
+
+def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """The lines of a table; the first cell of each row is its mark."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
-    for mark, *cells, last in rows:
+    for mark, *cells in rows:
         padded = [cell.ljust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        lines.append(f"{mark} {'  '.join([*padded, last])}".rstrip())
+        lines.append(f"{mark} {'  '.join(padded)}".rstrip())
     return lines
 
 
