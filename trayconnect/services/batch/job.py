@@ -176,8 +176,8 @@ class JobsSeen:
     jobs: tuple[Job, ...] = ()
     """The account's, in the order of their submission; those that ended a short time ago too."""
     files: tuple[JobFiles, ...] = ()
-    """Of the entry's jobs. None of a job that has begun: the home does not show them yet, or is not
-    the nodes'."""
+    """Of the entry's jobs. A running job without files: the home does not show them yet, or the
+    nodes have another home."""
     at: float = 0.0
 
     def job(self, job_id: JobId) -> Job | None:
@@ -189,7 +189,7 @@ class JobsSeen:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The scheduler did not answer. What was known stays: a job may run all the same."""
+    """The scheduler did not answer. What was known still counts: a job may be running."""
 
     said: str
     """Its words, for people."""

@@ -85,7 +85,8 @@ def step(state: BatchState, event: Event, now: float, mark: str) -> Outcome:
 
 
 def _has_node(state: BatchState) -> bool:
-    """Whether the node is reached, or about to be: a link may be lost before it is told of."""
+    """Whether the node is reached, or an attempt is under way: a new link may be lost before
+    `Reached` comes."""
     return state.way is not None or state.is_reaching
 
 

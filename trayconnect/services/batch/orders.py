@@ -66,6 +66,7 @@ def taken_up(state: BatchState, now: float) -> BatchState:
 
 
 def is_yet_to_show(seen: JobsSeen, job: Job, now: float) -> bool:
+    """Whether a job that was submitted a moment ago is not listed yet."""
     return seen.job(job.id) is None and now - (job.submitted or 0.0) <= SHOWN_AFTER
 
 

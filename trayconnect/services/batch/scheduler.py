@@ -313,7 +313,7 @@ class Scheduler(ABC):
                 log = "The job could not write into ~/.local/state/trayconnect on its node."
                 return replace(told, log=log)
             return told
-        # A job that saves and ends when it is told to has ended by itself for Grid Engine.
+        # For Grid Engine, a job that saves and ends when told to has ended regularly.
         was_told = bool(files.told) and told.how in (End.COMPLETED, End.FAILED)
         if files.status is not None and (told.how is End.UNKNOWN or was_told):
             told = replace(told, how=_how(files))

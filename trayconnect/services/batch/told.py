@@ -1,4 +1,4 @@
-"""What a job has told in its folder, on the way to its node."""
+"""The job's folder on the login node, and the check that a link leads to the job."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ OPENERS: Mapping[Way, OpenWay] = MappingProxyType(
 
 
 def order(asked: str, failed: frozenset[Way] = frozenset()) -> tuple[Way, ...]:
-    """The ways to try for the entry's `batch.reach`: those behind the ones that failed first, and
-    those last of all."""
+    """The ways to try for the entry's `batch.reach`, beginning behind those that failed, which come
+    last."""
     if asked != "auto":
         return (Way(asked),)
     begin = max((ORDER.index(way) + 1 for way in failed), default=0)

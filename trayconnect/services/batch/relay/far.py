@@ -57,8 +57,8 @@ class Relay:
             os.set_blocking(fd, False)
 
     def run(self, parent: int = 0) -> None:
-        """`parent`: the process whose end is the end of this one; what is told to end is told to
-        that."""
+        """`parent`: this process ends with that one, which gets the signals to end; 0: it gets
+        them."""
         signal.signal(signal.SIGCHLD, lambda *_: None)
         if parent:
             self.follow(parent)

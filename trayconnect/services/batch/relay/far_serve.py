@@ -1,5 +1,5 @@
-"""The relay as a part of a job: it listens on the node, and serves whoever proves to know a secret
-that only the job's account can read. Part of the text of `far`.
+"""The relay as a part of a job: it listens on the node, and serves a client that proves to know a
+secret that only the job's account can read. Part of the text of `far`.
 
 Both ends prove it before anything else is said, over fresh numbers of both, the node's address and
 the port. So a program of another user that listens on the port after the job's end is found out,
