@@ -568,6 +568,16 @@ def test_a_start_soon_after_the_click_opens_the_page() -> None:
     assert life.state.way is Way.SSH
 
 
+def test_a_start_just_before_the_click_is_old_opens_the_page() -> None:
+    life = Life()
+    life.to_queue()
+    life.later(RECENT - 5)
+    assert told(life.answer(running())) == []
+    life.later(10)
+    life.answer(running(), ready=[running()])
+    assert life.reached() == [ToJupyter(CONNECT)]
+
+
 def test_a_start_long_after_the_click_is_told_and_opens_nothing() -> None:
     life = Life()
     life.to_queue()

@@ -288,7 +288,9 @@ def _used(state: BatchState, job: Job, now: float) -> Outcome:
                 return _told(state, effects, f"never {job.id} {job.reason.word}", notice)
         case Phase.RUNNING if state.running_since is None:
             state = replace(state, running_since=now)
-            if was_queued and not state.is_waited_for(now):
+            if was_queued and state.is_waited_for(now):
+                state = replace(state, clicked_at=now)  # the page opens, however long Jupyter takes
+            elif was_queued:
                 state = replace(state, clicked_at=None)
                 return _told(state, effects, f"started {job.id}", notices.started(name, job))
     return state, effects
