@@ -24,6 +24,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Cancelled, ProblemError
 from trayconnect.core.link import Client, LostError, NotOpenedError, NotOursError, Owner
+from trayconnect.core.receive_window import SMALLEST
 from trayconnect.services.batch.relay import frames, program
 from trayconnect.services.batch.relay.frames import (
     Decoder,
@@ -55,6 +56,10 @@ def test_frames_survive_any_cut(sent: list[tuple[int, int, bytes]], piece: int) 
     for at in range(0, len(stream), piece):
         seen += decoder.feed(stream[at : at + piece])
     assert seen == sent
+
+
+def test_both_ends_begin_with_the_same_window() -> None:
+    assert frames.WINDOW == SMALLEST
 
 
 @given(st.binary(max_size=300))
