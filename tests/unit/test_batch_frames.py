@@ -337,7 +337,7 @@ def test_a_request_that_was_sent_is_not_sent_again() -> None:
         ((b"",), "Access/permission denied"),
         ((b"\n@@trayconnect relay none\n",), "no Python 3.6"),
         ((b"x" * (70 << 10),), "Access/permission denied"),
-        ((), "started nothing within 0.2 s"),
+        ((), "c1 started nothing within"),
     ],
 )
 def test_a_relay_that_does_not_start(come: tuple[bytes, ...], words: str) -> None:
