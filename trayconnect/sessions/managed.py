@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from trayconnect.config.model import Server
+from trayconnect.core.closing import do_all
 from trayconnect.core.command import Command
 from trayconnect.core.errors import unforeseen
 from trayconnect.services.protocol import Service
@@ -194,6 +196,8 @@ class Managed:
         self._end()
 
     def _end(self) -> None:
-        for service in self.services:
-            if not service.close():
-                logger.error("%s: a thread of its service did not end", self.name)
+        do_all(*(partial(self._close, service) for service in self.services))
+
+    def _close(self, service: Service) -> None:
+        if not service.close():
+            logger.error("%s: a thread of its service did not end", self.name)
