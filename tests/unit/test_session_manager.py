@@ -1056,3 +1056,19 @@ def test_a_bug_in_a_retry_loses_no_command(run: Run, monkeypatch: pytest.MonkeyP
         broken.setattr(AlertScheduler, "follow", bug)
         run.world.clock.now += 3600.0
         assert run.manager.settle(LIMIT)
+
+
+@pytest.mark.parametrize("step", ["link_down", "handle", "close"])
+def test_a_bug_in_a_service_keeps_no_tunnel_open(
+    run: Run, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    run.manager.do(Command("connect", "GPU box"))
+    run.until_ready()
+    (jupyter, *_) = run.manager._managed["GPU box"].services
+    with monkeypatch.context() as broken:
+        broken.setattr(jupyter, step, bug)
+        run.manager.do(Command("disconnect", "GPU box"))
+        run.until_state(State.OFF)
+        assert run.world.tunnels[0].closed
+    jupyter.link_down()
+    jupyter.close()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from trayconnect.config.model import Server
-from trayconnect.core.closing import do_all
 from trayconnect.core.command import Command
 from trayconnect.core.errors import unforeseen
 from trayconnect.services.protocol import Service
@@ -93,13 +91,11 @@ class Managed:
 
     def check(self) -> None:
         """Something that health checks depend on may have changed."""
-        for service in self.services:
-            service.check()
+        self._each(lambda service: service.check())
 
     def refused(self) -> None:
         """A connection did not reach its target."""
-        for service in self.services:
-            service.refused()
+        self._each(lambda service: service.refused())
 
     def take(self, given: Input, now: Now) -> None:
         """Step the session, inform its services, and carry out the effects."""
@@ -113,14 +109,12 @@ class Managed:
         if before.state is State.CLOSING and after.state is not State.CLOSING:
             self._retire()
         if before.state is State.UP and after.state is not State.UP:
-            for service in self.services:
-                service.link_down()
+            self._each(lambda service: service.link_down())
         ends = after.state is State.CLOSING and before.state is not State.CLOSING
         if command is None and ends and not after.restart:  # a question was declined
             command = Command("disconnect", self.name)
         if command is not None:
-            for service in self.services:
-                service.handle(command)
+            self._handle(command)
         if isinstance(given.event, NetworkChanged):
             self.check()
         if after.server is not before.server:
@@ -136,15 +130,13 @@ class Managed:
         if self._worker is not None:
             self._worker.update(server)
         if server.kind == before.kind:
-            for service in self.services:
-                service.update(server)
+            self._each(lambda service: service.update(server))
             return
         pending = any(service.status().browser_pending for service in self.services)
         self._end()
         self.services = self._make_services()
         if pending:
-            for service in self.services:
-                service.handle(Command("connect", self.name))
+            self._handle(Command("connect", self.name))
 
     def _link_up(self) -> None:
         worker = self._worker
@@ -196,8 +188,19 @@ class Managed:
         self._end()
 
     def _end(self) -> None:
-        do_all(*(partial(self._close, service) for service in self.services))
+        self._each(self._close)
 
     def _close(self, service: Service) -> None:
         if not service.close():
             logger.error("%s: a thread of its service did not end", self.name)
+
+    def _handle(self, command: Command) -> None:
+        self._each(lambda service: service.handle(command))
+
+    def _each(self, tell: Callable[[Service], object]) -> None:
+        """A bug in one service must not keep the others, and the link, from their end."""
+        for service in self.services:
+            try:
+                tell(service)
+            except Exception:
+                logger.exception("%s: a bug in a service", self.name)
