@@ -16,8 +16,13 @@ from tests.support.control import PATIENCE, nothing_left, pipe_transport, servin
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.protocol import REQUEST_MAX, ProtocolError, Reply, encode_request
-from trayconnect.control.server import BROKEN, STOPPING, ControlServer, Limits
-from trayconnect.control.transport import ControlConnection, Transport, default_transport
+from trayconnect.control.server import BROKEN, STOPPING, ControlServer, Exchange, Limits
+from trayconnect.control.transport import (
+    ControlConnection,
+    ControlListener,
+    Transport,
+    default_transport,
+)
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
@@ -359,3 +364,74 @@ def test_a_handler_that_does_not_heed_its_cancel_does_not_hold_up_stop(
         assert call.exception(PATIENCE)
     for thread in threads:
         thread.join(PATIENCE)
+
+
+def test_the_end_reaches_each_client_whatever_happens_to_another(
+    folder: Path, transport: Transport, client: ControlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, cancel = Waiting(), Exchange.cancel
+    lock = InstanceLock(folder)
+    assert lock.acquire()
+    server = ControlServer(lock, handler, transport=transport)
+    server.start()
+
+    def cancel_badly(exchange: Exchange) -> None:
+        assert server._guard.acquire(blocking=False)  # a handler's own callback may want it
+        server._guard.release()
+        cancel(exchange)
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Exchange, "cancel", cancel_badly)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(client.call, Command("open"), PATIENCE) for _ in range(2)]
+        for _ in calls:
+            assert handler.entered.acquire(timeout=PATIENCE)
+        with pytest.raises(ZeroDivisionError):
+            server.stop()
+        assert [call.result(PATIENCE) for call in calls] == [STOPPING, STOPPING]
+    lock.release()
+    with pytest.raises(NotRunningError):
+        client.call(PING, PATIENCE)
+
+
+def test_without_threads_nothing_listens(
+    folder: Path, transport: Transport, client: ControlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    lock = InstanceLock(folder)
+    assert lock.acquire()
+    server = ControlServer(lock, echo, transport=transport)
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError, match="thread"):
+            server.start()
+    server.stop()
+    lock.release()
+    with pytest.raises(NotRunningError):
+        client.call(PING, PATIENCE)
+
+
+def test_a_stop_that_comes_within_the_start_stops_it(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    stops: list[threading.Thread] = []
+
+    class Slow:
+        connect = transport.connect
+
+        def listen(self, folder: Path) -> ControlListener:
+            stops.append(threading.Thread(target=server.stop))
+            stops[0].start()
+            stops[0].join(0.2)
+            return transport.listen(folder)
+
+    lock = InstanceLock(folder)
+    assert lock.acquire()
+    server = ControlServer(lock, echo, transport=Slow())
+    server.start()
+    stops[0].join(PATIENCE)
+    lock.release()
+    with pytest.raises(NotRunningError):
+        client.call(PING, PATIENCE)

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forwarding import eventually
 from tests.support.systems import has_links, has_mode, has_modes
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.page import Page
 from trayconnect.core.privacy import make_private
+from trayconnect.core.threads import Timer
+from trayconnect.desktop import redirect_page
 from trayconnect.desktop.default_programs import SystemBrowser
 from trayconnect.desktop.redirect_page import (
     RedirectPages,
@@ -61,17 +64,62 @@ def test_only_the_user_can_read_it(tmp_path: Path) -> None:
     pages.close()
     pages.close()
     assert not page.exists()
-    assert not any(thread.name == "tc-page-cleanup" for thread in threading.enumerate())
 
 
 def test_it_is_deleted_after_a_while(tmp_path: Path) -> None:
     pages = RedirectPages(lifetime=0.01)
     page = pages.write(tmp_path, URL)
-    timers = [thread for thread in threading.enumerate() if thread.name == "tc-page-cleanup"]
-    for timer in timers:
-        timer.join(20)
-    assert not page.exists()
-    assert pages._timers == {}
+    eventually(lambda: not page.exists() and pages._timers == {}, "its end")
+    pages.close()
+
+
+def test_none_is_made_after_the_end(tmp_path: Path) -> None:
+    pages = RedirectPages()
+    pages.close()
+    with pytest.raises(OSError, match="quitting"):
+        pages.write(tmp_path, URL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_end_comes_while_one_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = RedirectPages()
+
+    def ends(url: str) -> str:
+        pages.close()
+        return page_html(url)
+
+    monkeypatch.setattr(redirect_page, "page_html", ends)
+    with pytest.raises(OSError, match="quitting"):
+        pages.write(tmp_path, URL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_end_deletes_those_whose_timer_could_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    monkeypatch.setattr(Timer, "set", no_thread)
+    pages = RedirectPages()
+    for _ in range(2):
+        assert pages.write(tmp_path, URL).exists()
+    pages.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_cannot_be_written_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_url: str) -> str:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(redirect_page, "page_html", full)
+    pages = RedirectPages()
+    with pytest.raises(OSError, match="no space"):
+        pages.write(tmp_path, URL)
+    assert list(tmp_path.iterdir()) == []
     pages.close()
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import selectors
 import socket
 import threading
 import time
 
 import pytest
 
-from tests.support.carrier import MakeLink
+from tests.support.carrier import MakeLink, NoCarrier
 from tests.support.forwarding import (
     LIMIT,
     Service,
@@ -38,7 +39,9 @@ from trayconnect.core.link import LostError, Own
 from trayconnect.core.sockets import set_reset_on_close
 from trayconnect.forwarding.connections import Connections, Target
 from trayconnect.forwarding.forwarding import listen
+from trayconnect.forwarding.listener import LocalListener
 from trayconnect.forwarding.local_client import LocalClient
+from trayconnect.forwarding.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
@@ -508,3 +511,49 @@ def test_clients_that_reset_at_once_do_no_harm(service: Service, link: MakeLink)
             client.close()
         with dial(server) as client:
             assert answers(client)
+
+
+# --- when two threads come together ---------------------------------------------------------------
+
+
+def test_a_stop_that_the_thread_sees_early_leaves_nothing_for_the_next_one() -> None:
+    """A byte that stayed would keep the next thread busy, at 100 % of a processor."""
+    listener = LocalListener("box", [], lambda *_: None)
+    listener.start()
+    stopping, thread = listener._stopping, listener._thread
+    assert thread is not None
+
+    def seen_at_once() -> None:
+        threading.Event.set(stopping)
+        listener._selector.modify(listener._wake_receiver, selectors.EVENT_WRITE)  # wakes it, too
+        thread.join(LIMIT)
+
+    stopping.set = seen_at_once  # type: ignore[method-assign]
+    listener.stop()
+    assert not thread.is_alive()
+    with pytest.raises(BlockingIOError):
+        listener._wake_receiver.recv(1)
+    listener.close()
+
+
+def test_a_link_that_begins_while_the_last_one_ends_is_kept() -> None:
+    connections = Connections("box", Workers("box"), lambda _: None, None, lambda *_: None)
+    threads: list[threading.Thread] = []
+
+    class Ending(NoCarrier):
+        """Another thread begins while this one is compared."""
+
+        def __eq__(self, other: object) -> bool:
+            if not threads:
+                threads.append(threading.Thread(target=connections.begin, args=[NoCarrier()]))
+                threads[0].start()
+                threads[0].join(0.2)
+            return self is other
+
+        __hash__ = None  # type: ignore[assignment]
+
+    ending = Ending()
+    connections.begin(ending)
+    connections.end(ending)
+    threads[0].join(LIMIT)
+    assert connections.has_link

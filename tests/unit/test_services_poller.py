@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.services import base
-from trayconnect.services.base import Poller
+from trayconnect.services.base import Poller, PollingService
 
 LIMIT = 90.0
 
@@ -91,3 +92,27 @@ def test_a_refusal_later_is_checked(well: bool) -> None:
     settle(polling)
     assert not polls.begun.acquire(timeout=0.3), "one check is enough"
     end(polling)
+
+
+def test_a_job_that_cannot_begin_is_forgotten_under_the_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`close` looks at those under way meanwhile."""
+    nothing: Any = None
+    service = PollingService("box", nothing, nothing)
+    kept: list[bool] = []
+
+    class Jobs(dict[str, CancelToken]):
+        def __delitem__(self, what: str) -> None:
+            kept.append(service._lock.locked())
+            super().__delitem__(what)
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    service._under_way = Jobs()
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(RuntimeError):
+        service.spawn_once("look", lambda _: None)
+    assert kept == [True]
+    assert service._under_way == {}

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -1035,3 +1036,57 @@ def test_starting_connects_first(run: Run) -> None:
     start_jupyter(run)
     run.until_ready()
     assert run.world.launches == 1
+
+
+def bug(*_: object) -> None:
+    raise ZeroDivisionError("a bug")
+
+
+def test_a_link_is_closed_though_its_ports_are_not_given_back(run: Run) -> None:
+    run.manager.do(Command("connect", "GPU box"))
+    run.until_ready()
+    forwarding: Any = run.world.forwardings[0]
+    forwarding.detach = bug
+    run.world.tunnels[0].on_lost(LOST)
+    run.until_state(State.WAITING)
+    eventually(lambda: run.world.tunnels[0].closed, "the end of the link")
+
+
+def test_the_end_reaches_every_session_whatever_happens_to_another(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.manager.apply(Config(servers=(make_server(), make_server(name="other", local_port=18889))))
+    for name in ("GPU box", "other"):
+        run.manager.do(Command("connect", name))
+        run.until_ready(name)
+    monkeypatch.setattr(AlertScheduler, "follow", bug)
+    assert run.manager.close()
+    assert all(tunnel.closed for tunnel in run.world.tunnels)
+
+
+def test_a_bug_in_a_retry_loses_no_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.world.outcomes = ["connect", "hang"]
+    run.manager.do(Command("connect", "GPU box"))
+    run.until_ready()
+    run.world.tunnels[0].on_lost(LOST)
+    run.until_state(State.WAITING)
+    with monkeypatch.context() as broken:
+        broken.setattr(AlertScheduler, "follow", bug)
+        run.world.clock.now += 3600.0
+        assert run.manager.settle(LIMIT)
+
+
+@pytest.mark.parametrize("step", ["link_down", "handle", "close"])
+def test_a_bug_in_a_service_keeps_no_tunnel_open(
+    run: Run, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    run.manager.do(Command("connect", "GPU box"))
+    run.until_ready()
+    (jupyter, *_) = run.manager._managed["GPU box"].services
+    with monkeypatch.context() as broken:
+        broken.setattr(jupyter, step, bug)
+        run.manager.do(Command("disconnect", "GPU box"))
+        run.until_state(State.OFF)
+        assert run.world.tunnels[0].closed
+    jupyter.link_down()
+    jupyter.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -90,6 +91,22 @@ def test_a_query_shares_no_check_that_began_before_it(queries: Ownership, shell:
     assert not late.done()
     shell.may_answer.release()
     assert wait(late) is not None
+
+
+def test_the_pace_changes_in_one_thread_at_a_time(
+    queries: Ownership, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+
+    def measured(_: float) -> None:
+        with ThreadPoolExecutor(1) as other:  # the lock may be taken twice in one thread
+            free = other.submit(queries._turn.acquire, blocking=False).result(LIMIT)
+        held.append(not free)
+
+    monkeypatch.setattr(queries._pace, "measured", measured)
+    shell.may_answer.release()
+    assert wait(queries.table(8888)) is not None
+    assert held == [True]
 
 
 class Channel:

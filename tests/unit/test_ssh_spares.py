@@ -278,3 +278,17 @@ def test_those_that_the_far_end_closes_meanwhile_are_closed_too(far: Far) -> Non
             one.on_close = other.touch
         close()
         assert all(channel.is_closed for channel in channels)
+
+
+def test_a_bug_in_one_keeps_no_other_open(far: Far) -> None:
+    for close in (partial(far.spares.forget, JUPYTER), far.spares.close):
+        channels = ready(far)
+        for channel in channels:
+            channel.on_close = bug
+        with pytest.raises(ZeroDivisionError):
+            close()
+        assert all(channel.is_closed for channel in channels)
+
+
+def bug() -> None:
+    raise ZeroDivisionError("a bug")

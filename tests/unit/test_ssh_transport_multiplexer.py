@@ -518,3 +518,19 @@ def test_without_descriptors_new_connections_wait() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == "done\n"
     assert done.stderr.count("have to wait") == 1
+
+
+def test_the_end_reaches_each_channel(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    plane, server = pair
+    first, second = carried(plane, server), carried(plane, server, peer=8)
+    cut = CarriedChannel.cut
+
+    def cut_badly(channel: CarriedChannel) -> None:
+        cut(channel)
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(CarriedChannel, "cut", cut_badly)
+    server.close()
+    for each in (first, second):
+        with each.client:
+            assert was_reset(each.client)

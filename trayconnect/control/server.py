@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.protocol import (
@@ -25,6 +26,7 @@ from trayconnect.control.transport import (
     default_transport,
 )
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.closing import do_all
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 
@@ -158,6 +160,7 @@ def _refusal(error: ProtocolError) -> Reply:
 
 
 _PAUSE_SECONDS = 0.5
+_ACCEPTOR_SECONDS = 10.0
 
 
 class ControlServer:
@@ -182,6 +185,8 @@ class ControlServer:
         self._stopping = threading.Event()
         self._listener: ControlListener | None = None
         self._acceptor: threading.Thread | None = None
+        self._starting = threading.Lock()
+        """Between `start` and `stop`."""
         self._guard = threading.Lock()
         self._served: dict[threading.Thread, Exchange] = {}
 
@@ -189,10 +194,14 @@ class ControlServer:
         """Be reachable from now on. Raises `ProblemError`, and RuntimeError without the lock."""
         if not self._lock.held:
             raise RuntimeError("the instance lock must be held first")
-        if self._listener or self._stopping.is_set():
-            raise RuntimeError("a control server starts once")
+        with self._starting:
+            if self._listener or self._stopping.is_set():
+                raise RuntimeError("a control server starts once")
+            self._listen()
+
+    def _listen(self) -> None:
         try:
-            self._listener = self._transport.listen(self._lock.folder)
+            listener = self._transport.listen(self._lock.folder)
         except OSError as error:
             raise ProblemError(
                 Problem(
@@ -201,10 +210,16 @@ class ControlServer:
                     detail=str(error),
                 )
             ) from error
-        self._acceptor = threading.Thread(
-            target=self._accept, args=(self._listener,), name="tc-control", daemon=True
+        acceptor = threading.Thread(
+            target=self._accept, args=(listener,), name="tc-control", daemon=True
         )
-        self._acceptor.start()
+        try:
+            acceptor.start()
+        except RuntimeError:  # no more threads
+            listener.stop()
+            listener.close()
+            raise
+        self._listener, self._acceptor = listener, acceptor
 
     def stop(self) -> None:
         """Accept no more, reply to the waiting clients, and join all threads, within a few seconds.
@@ -213,25 +228,36 @@ class ControlServer:
         with self._guard:
             if threading.current_thread() in self._served:
                 raise RuntimeError("a handler must leave stopping the server to another thread")
+        with self._starting:
             if self._stopping.is_set():
                 return
             self._stopping.set()
-        if self._listener is None or self._acceptor is None:
+        listener, acceptor = self._listener, self._acceptor
+        if listener is None or acceptor is None:
             return
-        self._listener.stop()
-        self._acceptor.join()
-        for step in (Exchange.cancel, Exchange.abort):
-            with self._guard:
-                threads = list(self._served)
-                for exchange in self._served.values():
-                    step(exchange)
-            deadline = time.monotonic() + self._limits.stop_seconds
-            for thread in threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
-        self._listener.close()
+        do_all(
+            listener.stop,
+            lambda: acceptor.join(_ACCEPTOR_SECONDS),
+            lambda: self._end(Exchange.cancel),
+            lambda: self._end(Exchange.abort),
+            listener.close,
+        )
         with self._guard:
             for thread in filter(threading.Thread.is_alive, self._served):
                 _log.error("%s still runs, although its request was cancelled", thread.name)
+
+    def _end(self, step: Callable[[Exchange], None]) -> None:
+        """Not under the lock: what a cancellation calls is the handlers' own."""
+        with self._guard:
+            served = dict(self._served)
+        do_all(
+            *(partial(step, exchange) for exchange in served.values()), lambda: self._join(served)
+        )
+
+    def _join(self, threads: Iterable[threading.Thread]) -> None:
+        deadline = time.monotonic() + self._limits.stop_seconds
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _accept(self, listener: ControlListener) -> None:
         while True:

@@ -244,7 +244,7 @@ class BusConnection:
             self._guard(job)
         return not stopping
 
-    def _guard(self, job: Callable[[], None]) -> None:
+    def _guard(self, job: Callable[[], object]) -> None:
         try:
             job()
         except Exception:  # a bug of ours, but no reason to lose the bus
@@ -351,4 +351,4 @@ class BusConnection:
         self.unique_name = ""
         waiting, self._waiting = self._waiting, {}
         for done in waiting.values():
-            done(None)
+            self._guard(partial(done, None))

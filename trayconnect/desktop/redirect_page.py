@@ -13,6 +13,7 @@ memory, not on disk."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -26,10 +27,12 @@ from pathlib import Path
 import platformdirs
 
 from trayconnect.core.privacy import make_private
+from trayconnect.core.threads import Timer
 
 LIFETIME = 60.0
 """Seconds until a page is deleted; a browser that starts cold on a busy machine needs time."""
 
+_STOP_LIMIT = 5.0
 _PREFIX = "open-"
 _SUFFIX = ".html"
 
@@ -72,34 +75,43 @@ class RedirectPages:
     def __init__(self, lifetime: float = LIFETIME) -> None:
         self._lifetime = lifetime
         self._lock = threading.Lock()
-        self._timers: dict[Path, threading.Timer] = {}
+        self._timers: dict[Path, Timer] = {}
+        self._is_closed = False
 
     def write(self, folder: Path, url: str) -> Path:
-        """Make a page that is deleted after `lifetime` seconds. Raises OSError."""
+        """Make a page that is deleted after `lifetime` seconds. Raises OSError, also after
+        `close`."""
         make_private(folder)
         remove_stale(folder, self._lifetime)
         prefix = f"{_PREFIX}{os.getpid()}-"
         descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=_SUFFIX, dir=folder)  # 0600
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(page_html(url))
         page = Path(name)
-        timer = threading.Timer(self._lifetime, self._expire, [page])
-        timer.name = "tc-page-cleanup"
-        timer.daemon = True
-        with self._lock:
-            self._timers[page] = timer
-        timer.start()
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(page_html(url))
+            self._keep(page)
+        except BaseException:
+            _unlink(page)
+            raise
         return page
 
-    def close(self) -> None:
-        """Delete all pages and join the timers; may be called twice."""
+    def _keep(self, page: Path) -> None:
+        timer = Timer(lambda: self._expire(page))
         with self._lock:
-            timers = dict(self._timers)
-            self._timers.clear()
+            if self._is_closed:  # meanwhile: nobody would delete it
+                raise OSError("trayconnect is quitting")
+            with contextlib.suppress(RuntimeError):  # no more threads: `close` deletes it
+                timer.set(self._lifetime)
+            self._timers[page] = timer
+
+    def close(self) -> None:
+        """Delete all pages, and make no more; may be called twice."""
+        with self._lock:
+            self._is_closed = True
+            timers, self._timers = self._timers, {}
         for page, timer in timers.items():
-            timer.cancel()
             _unlink(page)
-            timer.join()
+            timer.stop(_STOP_LIMIT)
 
     def _expire(self, page: Path) -> None:
         _unlink(page)

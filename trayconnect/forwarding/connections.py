@@ -74,7 +74,8 @@ class Connections:
 
     def begin(self, carrier: Carrier) -> None:
         """Serve through this link from now on."""
-        self._carrier = carrier
+        with self._lock:
+            self._carrier = carrier
         self._last_refusal = ""
 
     def end(self, carrier: Carrier | None = None) -> None:

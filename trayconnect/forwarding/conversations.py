@@ -69,7 +69,10 @@ class _Open:
         return self._go_on(lambda: self._conversation.throw(error))
 
     def close(self) -> None:
-        self._conversation.close()
+        try:
+            self._conversation.close()
+        except Exception:  # noqa: BLE001 - the others are closed, too
+            _log.exception("a conversation with a client did not end as it should")
         self.client.close()
 
     def _go_on(self, step: Callable[[], Wanted]) -> bool:

@@ -17,6 +17,7 @@ from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import addresses, ports_text
 from trayconnect.config.model import Server
+from trayconnect.core.closing import do_all
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery, shortage
 from trayconnect.core.link import Carrier, Incoming, Own
@@ -237,22 +238,32 @@ class LocalForwarding:
 
         The end of the link ends the connections that it carries. A connect to the target of a
         remote forward delays this by up to 5 seconds."""
+        do_all(
+            self._unbind,
+            self._reset_held,
+            lambda: self._expiry.stop(_JOIN_LIMIT),
+            self._peers.close,
+            self._join_workers,
+        )
+
+    def _unbind(self) -> None:
         with self._turn:
             with self._lock:
                 self._closed = True
-            self._connections.close(_JOIN_LIMIT)
-            for remove in self._removals:
-                remove()
-            self._release()
-            self._listener.close()
-            for _, listening in self._sockets:
-                listening.close()
+            do_all(
+                lambda: self._connections.close(_JOIN_LIMIT),
+                *self._removals,
+                self._release,
+                self._listener.close,
+                *(listening.close for _, listening in self._sockets),
+            )
+
+    def _reset_held(self) -> None:
         with self._lock:
             held = self._pending.clear()
-        for client in held:
-            client.reset()
-        self._expiry.stop(_JOIN_LIMIT)
-        self._peers.close()
+        do_all(*(client.reset for client in held))
+
+    def _join_workers(self) -> None:
         if not self._workers.close(_JOIN_LIMIT):
             _log.warning("%s: a client is still being answered", self._name)
 

@@ -58,8 +58,10 @@ class LocalListener:
         """Accept no more; the connections wait in the kernel's queue."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._stopping.set()
+            # In this order: the thread takes the byte after it has seen the flag. One that came
+            # later would stay, and keep the next thread busy.
             self._wake_sender.send(b"\0")
+            self._stopping.set()
             thread.join(_JOIN_LIMIT)
 
     def close(self) -> None:

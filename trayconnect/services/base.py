@@ -97,7 +97,8 @@ class PollingService:
         try:
             self._spawn(what, run)
         except RuntimeError:
-            del self._under_way[what]
+            with self._lock:
+                del self._under_way[what]
             raise
         return True
 

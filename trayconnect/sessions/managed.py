@@ -91,18 +91,15 @@ class Managed:
 
     def check(self) -> None:
         """Something that health checks depend on may have changed."""
-        for service in self.services:
-            service.check()
+        self._each(lambda service: service.check())
 
     def refused(self) -> None:
         """A connection did not reach its target."""
-        for service in self.services:
-            service.refused()
+        self._each(lambda service: service.refused())
 
     def drop(self) -> None:
         """The services are not to go on."""
-        for service in self.services:
-            service.dropped()
+        self._each(lambda service: service.dropped())
 
     def take(self, given: Input, now: Now) -> None:
         """Step the session, inform its services, and carry out the effects."""
@@ -116,14 +113,12 @@ class Managed:
         if before.state is State.CLOSING and after.state is not State.CLOSING:
             self._retire()
         if before.state is State.UP and after.state is not State.UP:
-            for service in self.services:
-                service.link_down()
+            self._each(lambda service: service.link_down())
         ends = after.state is State.CLOSING and before.state is not State.CLOSING
         if command is None and ends and not after.restart:  # a question was declined
             command = Command("disconnect", self.name)
         if command is not None:
-            for service in self.services:
-                service.handle(command)
+            self._handle(command)
         if isinstance(given.event, NetworkChanged):
             self.check()
         if after.server is not before.server:
@@ -139,19 +134,17 @@ class Managed:
         if self._worker is not None:
             self._worker.update(server)
         if server.kind == before.kind:
-            for service in self.services:
-                service.update(server)
+            self._each(lambda service: service.update(server))
             return
         pending = any(service.status().browser_pending for service in self.services)
         is_up = self.session.state is State.UP
         self.drop()
-        for service in self.services if is_up else ():
-            service.link_down()
+        if is_up:
+            self._each(lambda service: service.link_down())
         self._end()
         self.services = self._make_services()
         if pending:
-            for service in self.services:
-                service.handle(Command("connect", self.name))
+            self._handle(Command("connect", self.name))
         if is_up:
             self._link_up()
 
@@ -205,6 +198,19 @@ class Managed:
         self._end()
 
     def _end(self) -> None:
+        self._each(self._close)
+
+    def _close(self, service: Service) -> None:
+        if not service.close():
+            logger.error("%s: a thread of its service did not end", self.name)
+
+    def _handle(self, command: Command) -> None:
+        self._each(lambda service: service.handle(command))
+
+    def _each(self, tell: Callable[[Service], object]) -> None:
+        """A bug in one service must not keep the others, and the link, from their end."""
         for service in self.services:
-            if not service.close():
-                logger.error("%s: a thread of its service did not end", self.name)
+            try:
+                tell(service)
+            except Exception:
+                logger.exception("%s: a bug in a service", self.name)

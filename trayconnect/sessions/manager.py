@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from trayconnect.config.model import Config
 from trayconnect.core.command import Command
@@ -175,22 +176,22 @@ class Manager:
                 job = self._mail.get(timeout=self._until_next_timer())
             except queue.Empty:
                 job = _nothing
-            try:
-                self._fire_timers()
-                job()
-                self._forget_removed()
-                self._publish()
-                self._alerts.deliver(self._clock.monotonic())
-            except Exception:
-                logger.exception("a bug in the manager")
+            _try(self._fire_timers)  # a bug there must not lose the job
+            _try(job)
+            _try(self._settle_change)
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
+    def _settle_change(self) -> None:
+        self._forget_removed()
+        self._publish()
+        self._alerts.deliver(self._clock.monotonic())
+
     def _leave(self) -> None:
         self._leaving = True
         for name in self._managed:
-            self._feed(name, _disconnect(name))
+            _try(partial(self._feed, name, _disconnect(name)))
 
     def _all_off(self) -> bool:
         return all(m.session.state is State.OFF for m in self._managed.values())
@@ -212,7 +213,7 @@ class Manager:
             if not managed.removed:
                 managed.drop()
             managed.removed = True
-            self._feed(name, _disconnect(name))
+            _try(partial(self._feed, name, _disconnect(name)))
         for server in config.servers:
             managed = kept[server.name]
             if (managed.session.successor or managed.session.server) != server:
@@ -308,6 +309,14 @@ def _disconnect(name: str) -> Input:
 
 def _nothing() -> None:
     pass
+
+
+def _try(job: Callable[[], None]) -> None:
+    """A bug in one session must not keep the others from their turn, or from their end."""
+    try:
+        job()
+    except Exception:
+        logger.exception("a bug in the manager")
 
 
 def _by_name(snapshots: tuple[Snapshot, ...]) -> dict[str, Snapshot]:

@@ -10,11 +10,12 @@ import logging
 import shlex
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from functools import partial
 
 from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Server
+from trayconnect.core.closing import do_all
 from trayconnect.core.endpoints import UnixEndpoint
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, problem_of, shortage
 from trayconnect.core.link import Link, Own
@@ -241,21 +242,19 @@ class Worker:
     # --- the end ---
 
     def _drop(self, live: Attempt | None) -> None:
-        if self._forwarding:
-            self._forwarding.detach()
-        if live and live.link:
-            live.link.close()
+        do_all(
+            *([self._forwarding.detach] if self._forwarding else []),
+            *([live.link.close] if live and live.link else []),
+        )
 
     def _close(self, live: Attempt | None, number: int) -> None:
         """Close the link before the forwarding, whose threads may wait for a server that hangs."""
         forwarding, self._forwarding = self._forwarding, None
-        with ExitStack() as stack:  # each is called even if another one raises
-            stack.callback(self._report, Closed(number))
-            if forwarding:
-                stack.callback(forwarding.close)
-            if live and live.link:
-                stack.callback(live.link.close)
-                if self._remote_sockets:
-                    stack.callback(self._tidy_at_end, live.link)
-            if forwarding:
-                stack.callback(forwarding.detach)
+        link = live.link if live else None
+        do_all(
+            *([forwarding.detach] if forwarding else []),
+            *([partial(self._tidy_at_end, link)] if link and self._remote_sockets else []),
+            *([link.close] if link else []),
+            *([forwarding.close] if forwarding else []),
+            lambda: self._report(Closed(number)),
+        )

@@ -245,7 +245,8 @@ class Ownership:
                 begin = time.monotonic()
                 answers = shell.ask(questions)
                 if is_alone and len(questions) == 1:
-                    self._pace.measured(time.monotonic() - begin)
+                    with self._turn:
+                        self._pace.measured(time.monotonic() - begin)
             except (OSError, EOFError) as error:
                 reason = repr(error)
                 made_room = self._rests != rests

@@ -167,14 +167,19 @@ class ProxyCommand:
             raise unstartable(target, str(error)) from error
         finally:
             errors.close()
-        if pipes:
-            assert self._process.stderr is not None
-            self._listener = self._thread("stderr", self._listen, _reading(self._process.stderr))
-            self._pumps = [self._thread("in", self._feed), self._thread("out", self._drain)]
-        else:
-            self._inner.close()
-            self._listener = self._thread("stderr", self._listen, self._errors.recv)
-            self._pumps = []
+        self._threads: list[threading.Thread] = []
+        try:
+            if pipes:
+                assert self._process.stderr is not None
+                self._thread("stderr", self._listen, _reading(self._process.stderr))
+                self._thread("in", self._feed)
+                self._thread("out", self._drain)
+            else:
+                self._inner.close()
+                self._thread("stderr", self._listen, self._errors.recv)
+        except RuntimeError:  # no more threads
+            self.close()
+            raise
 
     def terminate(self) -> None:
         """Ask it to exit; from any thread, never waits."""
@@ -200,7 +205,7 @@ class ProxyCommand:
         if not self._exits_within(_LINGER_SECONDS):
             return None
         self._reap()
-        self._listener.join(_LINGER_SECONDS)
+        self._threads[0].join(_LINGER_SECONDS)  # which reads its stderr
         status = self._process.returncode
         return proxy_ended(self._target, self.name, status, self.last_lines, connecting=connecting)
 
@@ -214,7 +219,7 @@ class ProxyCommand:
             # Closing alone does not wake a thread in recv.
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        for thread in (self._listener, *self._pumps):
+        for thread in self._threads:
             thread.join(_JOIN_SECONDS)
         self._errors.close()
         self._inner.close()
@@ -245,11 +250,11 @@ class ProxyCommand:
 
     # --- on threads -------------------------------------------------------------------------------
 
-    def _thread(self, name: str, work: Callable[..., None], *arguments: object) -> threading.Thread:
+    def _thread(self, name: str, work: Callable[..., None], *arguments: object) -> None:
         name = f"tc-proxy {name} {self._target.host}"
         thread = threading.Thread(target=work, args=arguments, name=name, daemon=True)
         thread.start()
-        return thread
+        self._threads.append(thread)
 
     def _listen(self, receive: Callable[[int], bytes]) -> None:
         rest = b""

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.closing import do_all
 from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
@@ -80,22 +82,20 @@ class Route:
 
     def abort(self) -> None:
         """Close abruptly, the nearest hop first so that no farther one can block."""
-        for _, transport in self.hops:
-            transport.abort()
-        if self.proxy is not None:
-            self.proxy.terminate()
+        do_all(
+            *(transport.abort for _, transport in self.hops),
+            *([] if self.proxy is None else [self.proxy.terminate]),
+        )
 
     def close(self) -> None:
         """Disconnect from each server, the farthest first, then close all and join the threads."""
-        for _, transport in reversed(self.hops):
-            transport.send_disconnect()
-        self.abort()
-        for update in self.updates:
-            update.close(JOIN_SECONDS)
-        for _, transport in self.hops:
-            dispose(transport)
-        if self.proxy is not None:
-            self.proxy.close()
+        do_all(
+            *(transport.send_disconnect for _, transport in reversed(self.hops)),
+            self.abort,
+            *(partial(update.close, JOIN_SECONDS) for update in self.updates),
+            *(partial(dispose, transport) for _, transport in self.hops),
+            *([] if self.proxy is None else [self.proxy.close]),
+        )
 
 
 def open_route(

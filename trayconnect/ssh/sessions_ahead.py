@@ -59,7 +59,19 @@ class SessionsAhead:
         """Wait for one of them; `last`: for the last one, which leaves the first to others. None if
         there is none (left), or the server opened none in time. Raises `ChannelRefusedError` if the
         server refused all that are left."""
-        deadline = time.monotonic() + timeout
+        late: list[Background[SshChannel]] = []
+        try:
+            return self._take(time.monotonic() + timeout, late, last=last)
+        finally:
+            # The server may open them yet, and only who takes them ends them.
+            with self._lock:
+                if self._requested is not None:
+                    self._requested.extendleft(reversed(late))
+
+    def _take(
+        self, deadline: float, late: list[Background[SshChannel]], *, last: bool
+    ) -> SshChannel | None:
+        """`late` gets those that were waited for in vain."""
         refusal: ChannelRefusedError | None = None
         while True:
             with self._lock:
@@ -70,7 +82,9 @@ class SessionsAhead:
                 channel = opening.result(_NEVER, max(0.0, deadline - time.monotonic()))
             except ChannelRefusedError as error:
                 refusal, self.has_refused = error, True
-            except (TimeoutError, ConnectionError):
+            except TimeoutError:
+                late.append(opening)
+            except ConnectionError:
                 continue
             else:
                 if not channel.closed:

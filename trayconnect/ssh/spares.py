@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from trayconnect.core.closing import do_all
 from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import LostError, NotOpenedError, OnRefused, Owner, Refusal
@@ -194,8 +195,7 @@ class Spares:
             self._is_over = True
             ready = [spare for pool in self._pools.values() for spare in pool.empty()]
             self._pools = {}
-        _close(ready)
-        self._expiry.stop(timeout)
+        do_all(lambda: _close(ready), lambda: self._expiry.stop(timeout))
 
     def expire(self) -> None:
         """Close those that nobody used for a while."""
@@ -266,5 +266,4 @@ class Spares:
 
 
 def _close(spares: Iterable[_Spare]) -> None:
-    for spare in spares:
-        spare.channel.close()
+    do_all(*(spare.channel.close for spare in spares))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from trayconnect.config.model import Keepalive
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.closing import do_all
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import (
@@ -234,12 +235,14 @@ class SshLink:
     def close(self) -> None:
         with self._lock:
             self._over = True
-        self._own_channels.close()
-        self._commands.close()
-        self._heartbeat.stop(_JOIN_SECONDS)
-        self._route.close()
-        self._commands.ownership.join(_JOIN_SECONDS)
-        self._jobs.join(_JOIN_SECONDS)
+        do_all(
+            self._own_channels.close,
+            self._commands.close,
+            lambda: self._heartbeat.stop(_JOIN_SECONDS),
+            self._route.close,
+            lambda: self._commands.ownership.join(_JOIN_SECONDS),
+            lambda: self._jobs.join(_JOIN_SECONDS),
+        )
 
     def _may_be_expired(self, error: Exception) -> bool:
         """Whether a command has to find out whether the password has expired."""

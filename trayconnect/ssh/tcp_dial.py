@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import selectors
@@ -107,7 +108,8 @@ class _Attempts:
 
     def wake(self) -> None:
         """From any thread: end `race`."""
-        self._waker.send(b"\0")
+        with contextlib.suppress(OSError):  # `close` came first
+            self._waker.send(b"\0")
 
     def race(
         self, addresses: Sequence[Address], timeout: float, cancel: CancelToken

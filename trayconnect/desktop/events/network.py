@@ -160,15 +160,16 @@ class NetlinkWatcher:
             with contextlib.ExitStack() as stack:
                 try:
                     opened = stack.enter_context(open_socket())
-                    self._waker = Waker()
-                except OSError as error:
+                    waker = stack.enter_context(contextlib.closing(Waker()))
+                    thread = threading.Thread(
+                        target=self._watch, args=[opened, waker], name="tc-network", daemon=True
+                    )
+                    thread.start()
+                except (OSError, RuntimeError) as error:
                     logger.warning("changes of the network are not noticed: %s", error)
                     return
+                self._waker, self._thread = waker, thread
                 stack.pop_all()
-            self._thread = threading.Thread(
-                target=self._watch, args=[opened, self._waker], name="tc-network", daemon=True
-            )
-            self._thread.start()
 
     def stop(self) -> None:
         """Join the thread, unless called on it."""

@@ -148,11 +148,17 @@ class TkPopupMenu:
                 log.warning("the menu cannot be shown: %s", error)
                 return
             arguments = (process, encode_menu(lines, at), chosen)
-            self._process = process
-            self._thread = threading.Thread(
+            thread = threading.Thread(
                 target=self._converse, args=arguments, name="tc-popup", daemon=True
             )
-            self._thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads
+                log.warning("the menu cannot be shown: %s", error)
+                with process:
+                    process.kill()
+                return
+            self._process, self._thread = process, thread
 
     def close(self) -> None:
         with self._lock:

@@ -140,9 +140,9 @@ class StatusWindow:
             raise ProblemError(_no_tk())
         try:
             process = helper_process.start(self._command)
-        except OSError as error:
+            return _Shown(process, self._first, self._on_command, self._missed)
+        except (OSError, RuntimeError) as error:
             raise ProblemError(_cannot_start(error)) from error
-        return _Shown(process, self._first, self._on_command, self._missed)
 
     def _first(self) -> bytes:
         """The first message; it takes a while to make."""
@@ -174,8 +174,14 @@ class _Shown:
             threading.Thread(target=self._write, name="tc-status-write", daemon=True),
             threading.Thread(target=self._read, name="tc-status-read", daemon=True),
         ]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError:  # no more threads
+            self._leave()
+            process.kill()
+            process.wait()
+            raise
 
     @property
     def is_alive(self) -> bool:
@@ -266,7 +272,7 @@ def _no_display() -> Problem:
     )
 
 
-def _cannot_start(error: OSError) -> Problem:
+def _cannot_start(error: Exception) -> Problem:
     return Problem(
         "The status window cannot be started",
         "The commands work without it: trayconnect --help",

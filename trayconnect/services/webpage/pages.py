@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import closing
 from functools import partial
 from http import HTTPStatus
 
@@ -13,6 +14,7 @@ from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import ByteStream, Link, NotOursError, Owner
+from trayconnect.core.threads import deadline
 from trayconnect.services.dialling import ProbeError
 from trayconnect.services.http_client import get_through
 from trayconnect.services.protocol import PageState
@@ -84,19 +86,12 @@ def _answers(server: Server, forward: Forward, stream: ByteStream, timeout: floa
         expired.set()
         stream.close()
 
-    limit = threading.Timer(timeout, expire)
-    limit.name = f"tc-page limit {forward.name}"
-    limit.daemon = True
-    limit.start()
     try:
-        authority = forward.authority(server.bind_address)
-        status = get_through(stream, authority, forward.ready).status
+        with closing(stream), deadline(timeout, expire):
+            authority = forward.authority(server.bind_address)
+            status = get_through(stream, authority, forward.ready).status
     except ProbeError as error:
         logger.debug("%s: %s: %s", server.name, forward.name, error)
         return False
-    finally:
-        limit.cancel()
-        limit.join()
-        stream.close()
     # The head of a cut answer looks like a whole one.
     return not expired.is_set() and (status < HTTPStatus.BAD_REQUEST or status in _LOGIN)

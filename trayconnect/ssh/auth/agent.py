@@ -10,6 +10,7 @@ import contextlib
 import logging
 import socket
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Protocol, Self
@@ -99,6 +100,8 @@ class Agent:
         """The agent that was asked last."""
         self._connection: _Connection | None = None
         self._closing = CancelToken()
+        self._lock = threading.Lock()
+        """Held while the connection changes."""
         self._connect_next()
 
     def __enter__(self) -> Self:
@@ -142,18 +145,24 @@ class Agent:
         while self._places and self._connection is None and not self._closing.is_set():
             self._place = self._places.pop(0)
             try:
-                self._connection = _connect(self._place)
+                connection = _connect(self._place)
             except OSError as error:
                 if shortage(error):
                     raise
                 self._note(error.strerror or str(error))
+                continue
+            with self._lock:
+                self._connection = connection
+            if self._closing.is_set():  # meanwhile
+                self._disconnect()
 
     def _note(self, fault: str) -> None:
         log.info("the ssh-agent at %s: %s", self._place, fault)
         self.fault = fault
 
     def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
+        with self._lock:
+            connection, self._connection = self._connection, None
         if isinstance(connection, socket.socket):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

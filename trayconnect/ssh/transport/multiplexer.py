@@ -352,13 +352,13 @@ class Multiplexer:
     def end(self) -> None:
         """The transport has ended: reset what is carried, refuse what is not open yet."""
         self._has_ended = True
-        self._listening.end()
+        tell(self._listening.end)
         openings, self._openings = self._openings, {}
         for channel, _, on_refused in openings.values():
             self.forget(channel)
             tell(on_refused, ConnectionResetError(self._reason()))
         for channel in {*self._carried, *self._channels.values()}:
-            channel.cut()
+            tell(channel.cut)
         self._channels.clear()
 
 

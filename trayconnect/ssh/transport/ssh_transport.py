@@ -30,6 +30,7 @@ from paramiko.common import (
 from paramiko.transport import ChannelMap
 
 from trayconnect.core import sanitize
+from trayconnect.core.event_loop import tell
 from trayconnect.core.link import Client
 from trayconnect.core.threads import served_quickly
 from trayconnect.ssh.auth.data_types import DataReader, ssh_message
@@ -164,19 +165,17 @@ class SshTransport(_TransportBase):
             self.ended.set()
             self.greeted.set()
             self.packetizer.close()
-            self.multiplexer.end()
-            self.packetizer.end()
-            self.sock.close()  # paramiko leaves it open after an error that it does not expect
+            self._free()
             self._cut_channels()  # channels that were admitted during the end
             with self.lock:
                 openings = list(self._openings.values())
             for opening in openings:
                 opening.done.set()
             if self.auth_handler is not None:
-                self.auth_handler.abort()
+                tell(self.auth_handler.abort)
             if self.completion_event is not None:
                 self.completion_event.set()
-            self.on_end()
+            tell(self.on_end)
 
     def abort(self) -> None:
         """Close the connection abruptly and wake every thread that waits for it; from any thread,
@@ -189,14 +188,18 @@ class SshTransport(_TransportBase):
         self.packetizer.close()  # its thread closes the socket
         self._cut_channels()
         if not self.is_alive():
-            self.multiplexer.end()
-            self.packetizer.end()
-            self.sock.close()
+            self._free()
+
+    def _free(self) -> None:
+        """Close what only its thread uses."""
+        tell(self.multiplexer.end)
+        tell(self.packetizer.end)
+        tell(self.sock.close)  # paramiko leaves it open after an error that it does not expect
 
     def _cut_channels(self) -> None:
         for channel in self._channels.values():
             if isinstance(channel, SshChannel):
-                channel.cut()
+                tell(channel.cut)
 
     def send_disconnect(self) -> None:
         """Send SSH_MSG_DISCONNECT if the socket takes it at once."""
@@ -337,7 +340,7 @@ class SshTransport(_TransportBase):
 
     def _replied(self, m: Message | None) -> None:
         if self._asked:
-            self._asked.popleft()(m)
+            tell(self._asked.popleft(), m)
 
     def _parse_global_request(self, m: Message) -> None:
         kind = m.get_binary()  # no UTF-8, if the server likes

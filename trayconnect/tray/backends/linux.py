@@ -54,16 +54,17 @@ class Fallback:
                 self._turn.show(view)
 
     def begin(self) -> None:
-        """Show the icon in the XEmbed tray, now or when one appears."""
+        """Show the icon in the XEmbed tray, now or when one appears. Raises RuntimeError if no
+        thread can be started."""
         with self._lock:
             if self._turn is not None:
                 return
-            self._turn = turn = _Turn(self._name, self._on_command, self._popup, self._view)
-            before = self._last
-            self._last = threading.Thread(
-                target=turn.run, args=(before,), name="tc-tray-xembed", daemon=True
+            turn = _Turn(self._name, self._on_command, self._popup, self._view)
+            thread = threading.Thread(
+                target=turn.run, args=(self._last,), name="tc-tray-xembed", daemon=True
             )
-            self._last.start()
+            thread.start()
+            self._turn, self._last = turn, thread
 
     def end(self) -> None:
         """Remove the icon; returns at once."""
