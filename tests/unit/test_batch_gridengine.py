@@ -85,6 +85,7 @@ def waiting(state: str = "qw", about: str = "") -> Job:
     ("state", "info", "text", "starts"),
     [
         ("qw", "", "waits for a free queue", True),
+        ("qw", "There are no messages available", "waits for a free queue", True),
         (
             "qw",
             'queue instance "all.q@c1" dropped because it is full',

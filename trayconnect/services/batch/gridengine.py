@@ -177,6 +177,7 @@ def _listed(text: str) -> Iterator[tuple[str, str]]:
 
 _WAITS = (
     ("dropped because it is full", "waits for a free queue"),
+    ("no messages available", "waits for a free queue"),
     ("because of job dependencies", "waits for another job"),
     ("exceeds limit", "a quota of the cluster is reached"),
     ("dropped because it is temporarily not available", "a queue is not available at present"),
