@@ -23,6 +23,7 @@ from trayconnect.core.link import ByteStream
 from trayconnect.services.batch import notices, scheduler
 from trayconnect.services.batch.job import (
     End,
+    Job,
     JobId,
     JobsSeen,
     Phase,
@@ -251,6 +252,38 @@ def test_a_job_that_the_cluster_suspends_says_so(cluster: BatchCluster, login: S
     assert desk.job(job).note == ""
     desk.cancel(job)
     desk.end(job)
+
+
+def test_jobs_that_others_programs_submit_in_parts_are_listed_each(
+    cluster: BatchCluster, login: SshLink
+) -> None:
+    desk = Desk(SLURM, login)
+    submit = ("sbatch", "--parsable", "-t5", "-o", "/dev/null", "-J", "my_jupyter", "--requeue")
+    script = "#!/bin/sh\nsleep 99\n"
+
+    def living() -> list[Job]:
+        jobs = [job for job in desk.seen().jobs if job.name == "my_jupyter"]
+        return [job for job in jobs if job.phase is Phase.RUNNING and job.has_jupyter and job.nodes]
+
+    for parts in (("--array=1-2",), ("-n1", ":", "-n1")):
+        cluster.run("login1", *submit, *parts, user="alice", stdin=script)
+        assert until(lambda: len(living()) == 2), desk.seen()
+        assert len({job.id for job in living()}) == 2
+        if parts[0] == "--array=1-2":
+            desk.cancel(living()[0].id)
+            assert until(lambda: len(living()) == 1), "only that task ended"
+        cluster.run("login1", "scancel", "-u", "alice")
+        assert until(lambda: not living())
+    put_back = cluster.run("login1", *submit, user="alice", stdin=script).strip()
+    desk.until(put_back, Phase.RUNNING)
+    cluster.run("login1", "scontrol", "requeue", put_back)
+    waits = desk.until(put_back, Phase.QUEUED)
+    assert (waits.nodes, waits.ended) == ((), None)
+    assert waits.reason is not None
+    assert waits.reason.starts
+    cluster.run("login1", "scontrol", "hold", put_back)
+    assert until(lambda: (r := desk.job(put_back).reason) is not None and not r.starts)
+    cluster.run("login1", "scancel", "-u", "alice")
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,11 @@ explain() {
     within 15 sacct -nPX -j "$1" -o State,ExitCode,Start,End,Submit,Partition,JobName | sed 's/^/sacct|/'
 }
 
-cancel() { within 30 scancel "$1"; }
+# The number of an array's last task is that of the array, too; parts of a heterogeneous job end together.
+cancel() {
+    own=$(within 8 squeue -h -t all -j "$1" -o '%A %i' | awk -v number="$1" '$1 == number { print $2; exit }')
+    own=${own%+*}
+    within 25 scancel "${own:-$1}"
+}
 
 forecast() { submit_with within 30 sbatch --test-only; }
