@@ -130,8 +130,8 @@ def _sends_away(sock: socket.socket) -> None:
 def test_no_proper_ssh(
     kit: Kit, act: Callable[[socket.socket], None], title: str, recovery: Recovery
 ) -> None:
-    # Only those two are waited for: a busy machine takes its time for the others.
-    limit = 4.0 if act in (_silent, _http) else WAIT
+    # Only these three are waited for: a busy machine takes its time for the others.
+    limit = 4.0 if act in (_silent, _http, _smtp) else WAIT
     with nothing_left(), Peer(act) as peer:
         problem = kit.problem(entry(peer.port, connect_timeout=limit))
     assert title in problem.title
