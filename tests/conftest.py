@@ -103,22 +103,34 @@ def link() -> Iterator[MakeLink]:
 _LONGEST_FIRST = (
     "test_jupyter_start",
     "test_browser_jupyter",
+    "test_batch_slurm",
+    "test_batch_service",
     "test_app_tray",
-    "test_jupyter_health",
-    "test_app",
-    "test_doctor",
     "test_demo_setup",
+    "test_jupyter_health",
     "test_app_open",
     "test_jupyter_start_script",
     "test_tray_xembed",
-    "test_whole_way",
-    "test_app_jupyters",
+    "test_jupyter_kept",
+    "test_add_key",
+    "test_app",
+    "test_doctor",
+    "test_batch_reach",
     "test_desktop_prompt_window",
+    "test_batch_command_line",
+    "test_frozen_jump_host",
     "test_owners",
-    "test_jupyter_logins",
-    "test_jupyter_kinds",
+    "test_ssh_hostkeys_openssh",
+    "test_click_round_trips",
+    "test_ssh_proxy_wait",
+    "test_app_jupyters",
+    "test_whole_way",
+    "test_tray_panel",
+    "test_config_file_watcher",
+    "test_batch_home",
+    "test_batch_gridengine",
 )
-"""The files that take minutes: where workers share the suite, none of them should begin last."""
+"""The files that take longest: where workers share the suite, none of them should begin last."""
 
 
 @pytest.hookimpl(trylast=True)

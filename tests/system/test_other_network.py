@@ -20,6 +20,7 @@ from trayconnect.config.model import Server
 from trayconnect.services.protocol import Level
 from trayconnect.sessions import machine
 from trayconnect.sessions.state import State
+from trayconnect.ssh import connect
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +153,8 @@ def test_a_tunnel_comes_back_without_a_word_of_the_network(
             whole.off()
 
 
-def test_a_penalty_is_waited_for(sshd: Sshd, key: Path) -> None:
+def test_a_penalty_is_waited_for(sshd: Sshd, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "_BUSY_SECONDS", 5.0)
     with (
         Peer(penalty) as elsewhere,
         FaultyProxy(sshd.host, elsewhere.port) as relay,
@@ -161,7 +163,7 @@ def test_a_penalty_is_waited_for(sshd: Sshd, key: Path) -> None:
         whole.connect()
         waiting = whole.until_state(State.WAITING)
         assert waiting.retry_at is not None
-        assert 15 <= waiting.retry_at - waiting.since <= LIMIT
+        assert 5 <= waiting.retry_at - waiting.since <= LIMIT
         relay.lead_to(sshd.port)
         whole.manager.network_changed()
         whole.until_state(State.UP)
