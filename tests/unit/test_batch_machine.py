@@ -615,6 +615,14 @@ def test_the_node_waits_for_the_files_of_the_job() -> None:
     assert kinds(life.answer(running(), ready=[running()])) == [Open]
 
 
+def test_another_job_that_waits_is_asked_for_as_one_that_waits() -> None:
+    life = Life()
+    life.to_node()
+    assert next_due(life.state) == life.now + 60
+    life.answer(running(), a_job(8, submitted=life.now), ready=[running()])
+    assert next_due(life.state) == life.now + 2
+
+
 def test_a_job_that_never_starts_as_asked_is_told_once() -> None:
     life = Life()
     life.feed(CONNECT, LinkUp())

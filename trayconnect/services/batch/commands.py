@@ -90,12 +90,12 @@ class BatchCommands:
 
     def end_or_ask(self, command: Command, cancel: CancelToken) -> JSON:
         """End the job of that identity, without a question; without an identity, ask first."""
+        job = command.text("identity") or self._in_use(cancel).id
         if "identity" not in command.arguments:
             # A question may stay open for hours, and the menu must go on.
-            if not self.batch.spawn_once("end-job", self._ask):
+            if not self.batch.spawn_once(f"end-job {job}", self._ask):
                 self.desktop.prompter.bring_to_front()
             return None
-        job = command.text("identity") or self._in_use(cancel).id
         return {"lines": [f"{self._end(job, cancel)}."]}
 
     def _ask(self, cancel: CancelToken) -> None:

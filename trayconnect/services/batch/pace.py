@@ -108,13 +108,19 @@ def _pause(state: BatchState) -> float:
     if state.ending or job.phase is Phase.ENDING:
         return _after(ENDING, last - state.ending_since)
     if job.phase is Phase.QUEUED:
-        if job.starts is not None and abs(job.starts - last) < NEAR:
-            return NEAR_PAUSE
-        return _after(QUEUED, 0.0 if job.submitted is None else last - job.submitted)
+        return _in_queue(job, last)
     if state.way is None and not is_ready(state):
         since = last if state.running_since is None else state.running_since
         return _after(STARTING, last - since)
-    return OVERDUE_PAUSE if job.ends is not None and last >= job.ends else PAUSE
+    pause = OVERDUE_PAUSE if job.ends is not None and last >= job.ends else PAUSE
+    others = (one for one in state.own_live if one.phase is Phase.QUEUED)
+    return min((pause, *(_in_queue(one, last) for one in others)))
+
+
+def _in_queue(job: Job, last: float) -> float:
+    if job.starts is not None and abs(job.starts - last) < NEAR:
+        return NEAR_PAUSE
+    return _after(QUEUED, 0.0 if job.submitted is None else last - job.submitted)
 
 
 def _after(pauses: Sequence[tuple[float, float]], waited: float) -> float:
