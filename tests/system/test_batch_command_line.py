@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from tests.support.batch_cluster import BatchCluster
-from tests.support.running import RunningApp
+from tests.support.running import LIMIT, RunningApp
+from tests.support.waiting import wait_for
 from tests.system.test_batch_service import Lab, occupied, written
 from trayconnect.config.model import Server
 
@@ -51,6 +52,17 @@ class Terminal(RunningApp):
         assert not done.stdout
         return done.stderr
 
+    def waits(self, command: str, name: str) -> None:
+        """A command that gives up waiting for the page of a job in the queue. On a busy machine
+        the first one gives up before there is a job."""
+
+        def is_queued() -> bool:
+            said = self.refuses(command, name, "--wait", "3")
+            assert said.startswith(f"{name} has no page yet: ")
+            return said.startswith(f"{name} has no page yet: queued")
+
+        wait_for(is_queued, "the queue", LIMIT)
+
 
 def test_without_an_app_or_a_link_nothing_is_said_of_jobs(lab: Lab) -> None:
     with Terminal(lab, lab.entry()) as terminal:
@@ -68,8 +80,7 @@ def test_a_job_in_the_queue(lab: Lab) -> None:
     with Terminal(lab, lab.entry()) as terminal:
         name = lab.name
         for command in ("connect", "start"):
-            said = terminal.refuses(command, name, "--wait", "3")
-            assert said.startswith(f"{name} has no page yet: queued")
+            terminal.waits(command, name)
         (job,) = lab.jobs()
         assert terminal.says("start", name).startswith(f"{name}  queued")
         assert terminal.refuses("link", name).startswith(f"{name} has no page yet: queued")
@@ -83,8 +94,8 @@ def test_a_job_in_the_queue(lab: Lab) -> None:
         assert terminal.says("disconnect", name).endswith("is disconnected. Its batch jobs stay.\n")
         assert lab.jobs() == [job]
         said = terminal.refuses("start", name, "--new", "--wait", "3")
-        assert said.startswith(f"{name} has no page yet: queued")
-        assert len(lab.jobs()) == 2
+        assert said.startswith(f"{name} has no page yet: ")
+        wait_for(lambda: len(lab.jobs()) == 2, "the other job", LIMIT)
         assert terminal.says("stop", name, "--force") == f"Job {job} on {name} was ended.\n"
         assert len(lab.jobs()) == 1
 
