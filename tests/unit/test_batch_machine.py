@@ -400,7 +400,7 @@ def test_another_entry_goes_on_with_the_job(batch: dict[str, object], is_reached
     life.feed(Reached(life.state.attempt, Way.SSH) if is_reached else CheckAgain())
     effects = life.feed(EntryChanged(batch_server(batch=batch)))
     opened = [effect for effect in effects if isinstance(effect, Open)]
-    assert [effect.scheduler for effect in opened] == [SCHEDULER] * ("reach" in batch)
+    assert [effect.to.scheduler for effect in opened] == [SCHEDULER] * ("reach" in batch)
     assert life.state.scheduler is SCHEDULER
     assert not {Submit, Leave, Open} & set(kinds(life.answer(running(), ready=[running()])))
 
@@ -417,7 +417,7 @@ def test_another_system_is_asked_before_anything_else() -> None:
     other = FakeScheduler()
     files = [files_of(running())]
     effects = life.feed(Answered(life.state.link, seen(running(), files=files), other))
-    assert [effect.scheduler for effect in effects if isinstance(effect, Open)] == [other]
+    assert [effect.to.scheduler for effect in effects if isinstance(effect, Open)] == [other]
 
 
 # --- its end --------------------------------------------------------------------------------------
@@ -730,7 +730,7 @@ def test_a_chosen_job_is_used_until_it_ends() -> None:
     for chosen in (jobs[1], mine):
         effects = life.feed(Chosen(chosen.id))
         assert Leave in kinds(effects)
-        assert [e.job for e in effects if isinstance(e, Open)] == [chosen]
+        assert [e.to.job for e in effects if isinstance(e, Open)] == [chosen]
         life.reached()
         life.answer(*jobs, ready=jobs[:2])
         assert life.state.job == chosen

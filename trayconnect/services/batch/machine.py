@@ -30,7 +30,7 @@ from trayconnect.services.batch import edits, notices
 from trayconnect.services.batch.job import Job, JobsSeen, Phase, Unanswered, job_name
 from trayconnect.services.batch.orders import given_up, is_yet_to_show, order, taken_up
 from trayconnect.services.batch.pace import can_be_reached, next_query, notice_before, nth
-from trayconnect.services.batch.reach import Way
+from trayconnect.services.batch.reach import Destination, Way
 from trayconnect.services.batch.scheduler import Refused, Submission, Submitted, Unsure
 from trayconnect.services.batch.state import (
     Answered,
@@ -375,7 +375,8 @@ def _go_on(state: BatchState, now: float) -> Outcome:
         return state, tuple(effects)
     if can_be_reached(state) and state.reach_at <= now:
         state = replace(state, attempt=state.attempt + 1, is_reaching=True)
-        effects.append(Open(state.attempt, scheduler, job, state.files, state.failed))
+        to = Destination(state.server, scheduler, job, state.files)
+        effects.append(Open(state.attempt, to, state.failed))
     return state, tuple(effects)
 
 

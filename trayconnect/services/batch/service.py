@@ -266,9 +266,8 @@ class BatchService(PollingService):
         )
 
     def _open_way(self, login: Link, effect: Open) -> None:
-        state, attempt, job = self._state, effect.attempt, effect.job
-        to = Destination(state.server, effect.scheduler, job, effect.files)
-        is_chosen = job.id == state.chosen and not state.was_reached
+        state, attempt, to = self._state, effect.attempt, effect.to
+        is_chosen = to.job.id == state.chosen and not state.was_reached
         cancel = self._reaching = CancelToken()
 
         def on_lost(problem: Problem) -> None:
@@ -278,7 +277,7 @@ class BatchService(PollingService):
         def reach() -> None:
             cancel.check()
             node = self._work.reach(to, login, cancel, on_lost, failed=effect.failed)
-            found = None if job.is_of(to.server.name) else self._find(node, to, cancel)
+            found = None if to.job.is_of(to.server.name) else self._find(node, to, cancel)
             if is_chosen:
                 self.let_in()
             self._post(lambda: self._take_node(attempt, node, found))

@@ -11,7 +11,7 @@ from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.notices import Notice
 from trayconnect.services.batch.job import Answer, Job, JobFiles, JobId, JobsSeen, Phase
-from trayconnect.services.batch.reach import Way
+from trayconnect.services.batch.reach import Destination, Way
 from trayconnect.services.batch.scheduler import Scheduler, Submission
 
 RECENT = 900.0
@@ -279,9 +279,7 @@ class Open:
     """Reach the node, then report `Reached` or `NotReached`."""
 
     attempt: int
-    scheduler: Scheduler
-    job: Job
-    files: JobFiles | None
+    to: Destination
     failed: frozenset[Way]
 
 
