@@ -459,6 +459,7 @@ def test_start_up_files_neither_hide_a_job_nor_hold_the_submission(
         "export SBATCH_ARRAY_INX=0-3 SQUEUE_FORMAT=%T SQUEUE_STATES=CANCELLED SLURM_CLUSTERS=a,b\n"
         "export SLURM_TIME_FORMAT=relative SBATCH_JOB_NAME=mine TZ=Asia/Tokyo\n"
         "export SBATCH_ERROR=/nope/x SBATCH_INPUT=/nope SBATCH_TIMELIMIT=1 SQUEUE_FORMAT2=name\n"
+        "export QUOTING_STYLE=c GREP_OPTIONS=--color=always LC_ALL=de_DE.UTF-8\n"
         "export SLURM_DEBUG=5 SBATCH_EXPORT=ALL SBATCH_REQUEUE=1 SCONTROL_FEDERATION=1\n"
         "squeue() { echo JOBID STATE; }; sbatch() { echo 99; }; timeout() { :; }\n"
         "export -f squeue sbatch timeout\n"
@@ -469,6 +470,7 @@ def test_start_up_files_neither_hide_a_job_nor_hold_the_submission(
         running = desk.until(job, Phase.RUNNING)
         assert running.starts is not None
         assert abs(running.starts - time.time()) < 60
+        assert until(lambda: bool(desk.files(job).node))
         assert [one.id for one in desk.seen().jobs if one.is_of(desk.server.name)] == [job]
     finally:
         start_up.unlink()

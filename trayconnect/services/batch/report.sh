@@ -3,9 +3,10 @@
 
 indented() { sed 's/^/ /'; }
 
-# Words and times are read as English ones.
+# Words and times are read as English ones, and names and lines as they are.
 LC_ALL=C
 export LC_ALL
+unset GREP_OPTIONS POSIXLY_CORRECT QUOTING_STYLE
 uid=$(id -u)
 # A relative path is none, by the rules of XDG; one with a line break would end a line of a report.
 case ${XDG_STATE_HOME-} in
