@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trayconnect.config.batch_options import option_faults
+from trayconnect.config.batch_options import System, option_faults
 from trayconnect.config.model import Server
 from trayconnect.core import remote_script
 from trayconnect.services.batch.job import JobsSeen, Phase, job_name
@@ -312,7 +312,7 @@ def test_the_files_of_a_job_are_read_with_the_list(tmp_path: Path) -> None:
     for one, content in files.items():
         (folder / one).write_text(content)
     slurm = SCHEDULERS["slurm"]
-    output = run(slurm.query(name), tmp_path, PATH=path)
+    output = run(slurm.query(name), tmp_path, PATH=path, QUOTING_STYLE="c")  # of ls
     assert "verysecret" not in output
     answer = slurm.answer(output, 1e9)
     assert isinstance(answer, JobsSeen)
@@ -337,17 +337,35 @@ def test_the_files_of_a_job_are_read_with_the_list(tmp_path: Path) -> None:
     assert (again.files[0].status, again.files[0].told) == (3, "TERM")
 
 
-def test_a_list_of_thousands_keeps_our_jobs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("system", "program", "head", "one", "foot"),
+    [
+        ("slurm", "squeue", "JOBID|STATE|", "{}|PENDING||n/a|||1||p|None|{}", ""),
+        (
+            "gridengine",
+            "qstat",
+            "<job_info>\n  <queue_info>",
+            (
+                '    <job_list state="pending">\n      <JB_job_number>{}</JB_job_number>\n'
+                "      <full_job_name>{}</full_job_name>\n    </job_list>"
+            ),
+            "  </queue_info>\n</job_info>",
+        ),
+    ],
+)
+def test_a_list_of_thousands_keeps_our_jobs(
+    system: System, program: str, head: str, one: str, foot: str, tmp_path: Path
+) -> None:
     name = job_name("a")
-    body = (
-        'i=1; while [ $i -lt 5000 ]; do echo "$i|PENDING||n/a|||1||p|None|x"; i=$((i+1)); done\n'
-        f"echo '9999|PENDING||n/a|||1||p|None|{name}'"
-    )
-    path = command(tmp_path, "squeue", body)
-    slurm = SCHEDULERS["slurm"]
-    output = run(slurm.query(name), tmp_path, PATH=path)
-    assert len(output) < 50_000
-    answer = slurm.answer(output, 1e9)
+    jobs = [one.format(number, "x") for number in range(1, 5000)]
+    listed = tmp_path / "listed"
+    listed.write_text("\n".join([head, *jobs, one.format(9999, name), foot, ""]))
+    path = command(tmp_path, program, f"[ $1 = -j ] || cat {listed}")
+    scheduler = SCHEDULERS[system]
+    command(tmp_path, scheduler.command, ":")
+    output = run(scheduler.query(name), tmp_path, PATH=path, SGE_ROOT="/")
+    assert len(output) < 60_000
+    answer = scheduler.answer(output, 1e9)
     assert isinstance(answer, JobsSeen)
     assert answer.job("9999") is not None
 

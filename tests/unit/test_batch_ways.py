@@ -20,7 +20,9 @@ from trayconnect.core.link import Link, NotOpenedError, Owner, Refusal
 from trayconnect.services.batch import direct_way, ssh_way, told, ways
 from trayconnect.services.batch.job import Job, JobFiles, Phase, job_name
 from trayconnect.services.batch.reach import Destination, OpenWay, Way
+from trayconnect.services.batch.relay import frames, program
 from trayconnect.services.batch.scheduler import Scheduler
+from trayconnect.services.batch.schedulers import SCHEDULERS
 
 SSH, SRUN, DIRECT = Way.SSH, Way.SRUN, Way.DIRECT
 LOGIN = cast(Link, object())
@@ -208,3 +210,38 @@ def test_the_login_nodes_ssh_knows_the_node_in_any_home(home: str, tmp_path: Pat
     folder.chmod(0o770)  # others may write there
     assert said().stdout == ""
     assert told.NOT_OURS in said().stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the relay runs on Linux")
+@pytest.mark.parametrize("way", ["ssh", "srun"])
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish", "tcsh"])
+def test_any_login_shell_starts_the_relay(shell: str, way: str, tmp_path: Path) -> None:
+    """That of the login node, and that of the node. csh allows no line break in quotes; fish sees a
+    backslash there."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
+    home = tmp_path / "it's 100% of $HOME"
+    folder = home / ".local/state/trayconnect/jobs" / job_name("C")[-8:] / "1"
+    folder.mkdir(parents=True, mode=0o700)
+    last = "for last; do :; done; exec"
+    for name, text in ("ssh", f'{last} {shell} -c "$last"'), ("srun", f'{last} sh -c "$last"'):
+        (tmp_path / name).write_text(f'#!/bin/sh\n[ "$*" != --help ] || exit\n{text}\n')
+        (tmp_path / name).chmod(0o755)
+    keys = ("ssh-ed25519 AAAA root@c1", "ssh-rsa AAAAB root@c1")
+    job, files = Job("1", "n", Phase.RUNNING, nodes=("c1",)), JobFiles("1", pid=1, host_keys=keys)
+    server = Server.model_validate({"name": "C", "host": "h", "local_port": 18888, "batch": {}})
+    if way == "ssh":
+        line = ssh_way._line(Destination(server, SCHEDULERS["slurm"], job, files))
+    else:
+        line = SCHEDULERS["slurm"].step(job, program.command(1))
+    done = subprocess.run(
+        [shell, "-c", line],
+        input=program.stdin(),
+        env={"HOME": str(home), "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        check=False,
+    )
+    assert frames.GREETING in done.stdout, done.stderr
+    if way == "ssh":
+        known = "c1 ssh-ed25519 AAAA\nc1 ssh-rsa AAAAB\n"
+        assert (folder / "known_hosts").read_text() == known

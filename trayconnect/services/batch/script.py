@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from shlex import quote
 
 from trayconnect.config.model import Server
 from trayconnect.services.batch.job import job_name
@@ -51,14 +52,14 @@ def finding(command: str, variables: str, rest: str = ":") -> str:
     """A line of sh that makes a command of the scheduler known, from the usual folders or from what
     a login shell exports: PATH, and the names that match `variables`, an extended regular
     expression. `rest`: what else must be true. Without a line break: a login shell may be csh,
-    which allows none in quotes."""
+    which allows none in quotes. Without a backslash before a quote: it may be fish."""
     login = "exec sh -c 'echo @@ENV; export -p'"
     keep = f"^export (PATH|{variables})="
     known = f"{{ command -v {command} && {rest}; }} >/dev/null 2>&1"
     return (
         f"PATH=$PATH:{_PLACES}; export PATH; {known} || "
-        f'eval "$(timeout 15 "${{SHELL:-sh}}" -lc {quoted(login)} </dev/null 2>/dev/null | '
-        f"sed '1,/^@@ENV$/d' | grep -E {quoted(keep)})\""
+        f'eval "$(timeout 15 "${{SHELL:-sh}}" -lc {quote(login)} </dev/null 2>/dev/null | '
+        f"sed '1,/^@@ENV$/d' | grep -E {quote(keep)})\""
     )
 
 

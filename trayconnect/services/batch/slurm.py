@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from shlex import quote
 
 from trayconnect.config.batch_options import System
 from trayconnect.core import sanitize
@@ -25,7 +26,6 @@ from trayconnect.services.batch.report import Clock, number
 from trayconnect.services.batch.scheduler import Request, Scheduler, Trial
 from trayconnect.services.batch.script import finding
 from trayconnect.services.batch.slurm_states import Living, Over, state_of
-from trayconnect.services.jupyter.start import quoted
 
 _ID = re.compile(r"([0-9]{1,18})(?:;\S+)?")
 _LIMIT = re.compile(r"(?:([0-9]{1,9})-)?(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})")
@@ -156,19 +156,19 @@ class Slurm(Scheduler):
 
     def step(self, job: Job, program: str) -> str:
         node = job.nodes[0] if job.nodes else ""
-        where = f" --nodelist={quoted(node)}" if node else ""
+        where = f" --nodelist={quote(node)}" if node else ""
         # Before 20.11 steps share by themselves. The login's own environment stays behind, and what
         # it may set for srun, such as labels before each line.
         line = (
             f"{finding('srun', self.variables)}; "
-            f"unset $(env | sed -n {quoted(_OF_SRUN)} | grep -vx {quoted(_KEPT)}); "
+            f"unset $(env | sed -n {quote(_OF_SRUN)} | grep -vx {quote(_KEPT)}); "
             "case $(srun --help </dev/null 2>&1) in "
             "*--overlap*) share=--overlap ;; *) share= ;; esac; "
             f"exec srun --jobid={job.id} $share --unbuffered --quiet --nodes=1 --ntasks=1{where} "
             f"--immediate={_PLACE} --mpi=none --export=PATH,HOME,USER,LOGNAME,SHELL,LANG "
-            f"/bin/sh -c {quoted(program)}"
+            f"/bin/sh -c {quote(program)}"
         )
-        return f"exec sh -c {quoted(line)}"
+        return f"exec sh -c {quote(line)}"
 
 
 def _is_no_list(line: str) -> bool:

@@ -143,11 +143,12 @@ def _line(to: Destination) -> str:
 
 
 def _known_hosts(server: str, job: str, node: str, keys: Sequence[str]) -> str:
-    """Lines of sh that write them into the job's folder, which goes with the job's files."""
-    lines = "".join(f"{node} {' '.join(key.split()[:2])}\n" for key in keys)
+    """A line of sh that writes them into the job's folder, which goes with the job's files. A login
+    shell may be csh, which allows no line break in quotes."""
+    lines = shlex.join(f"{node} {' '.join(key.split()[:2])}" for key in keys)
     return (
         f"{enter_folder(server, job)}umask 077; "
-        f"printf %s {shlex.quote(lines)} >known_hosts.$$ && "
+        f"printf '%s\\n' {lines} >known_hosts.$$ && "
         "mv -f known_hosts.$$ known_hosts || exit; "
     )
 

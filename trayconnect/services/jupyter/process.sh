@@ -1,6 +1,9 @@
 # Which process it is: stands before the other scripts, which know processes by their numbers, and a
 # number is given to another process in time. POSIX sh.
 
+# A login may let ls put names in quotes.
+unset QUOTING_STYLE
+
 say() { printf '@@%s\n' "$*"; }
 
 # $1 as one word of sh.
