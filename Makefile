@@ -16,7 +16,7 @@ define INSTALL
 @$(PIP) --no-deps --no-build-isolation --editable .
 endef
 
-.PHONY: demo test test-long test-windows test-windows-unit deb setup-exe dmg test-deb test-setup-exe check lint types imports unit lock system-packages python-peers bench clean help
+.PHONY: demo test test-long test-windows test-windows-unit deb setup-exe dmg test-deb test-setup-exe check lint types types-win32 types-darwin imports unit lock system-packages python-peers bench clean help
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -24,7 +24,8 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/trayconnect demo $(ARGS)
 
-test: system-packages $(VENV)/.dev lint types imports
+test: system-packages $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs 2 types types-win32 types-darwin lint imports
 	@PYTHON=$(BIN)/python .ci/all-tests $(ARGS)
 
 # Rare peers and tests of minutes; many examples of every property that hypothesis tests.
@@ -32,7 +33,7 @@ test-long: system-packages $(VENV)/.dev python-peers
 	@PYTHON=$(BIN)/python .ci/all-tests -m 'long or hypothesis' --hypothesis-profile thorough $(ARGS)
 
 check: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs 2 lint types imports unit
+	@$(MAKE) --no-print-directory --jobs 2 types types-win32 types-darwin lint imports unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -42,8 +43,9 @@ lint: $(VENV)/.dev
 # Each system has a cache of its own: mypy would empty a shared one.
 types: $(VENV)/.dev
 	$(BIN)/mypy
-	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 trayconnect tests/unit
-	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin trayconnect tests/unit
+
+types-win32 types-darwin: types-%: $(VENV)/.dev
+	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$* trayconnect tests/unit
 
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
