@@ -631,6 +631,8 @@ def test_a_job_that_never_starts_as_asked_is_told_once() -> None:
     assert told(life.answer(never)) == [expected]
     life.later(60)
     assert told(life.answer(never)) == []
+    # Some schedulers put more into its reason each time.
+    assert told(life.answer(a_job(reason=replace(NEVER, word=f"{NEVER.word} 2")))) == []
     assert life.answer(a_job(reason=WAITS)) == [Withdraw()]
 
 

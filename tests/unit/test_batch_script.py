@@ -239,6 +239,20 @@ def test_a_job_that_finds_no_jupyter_says_where_it_looked(tmp_path: Path) -> Non
     assert (folder / "7" / "status").read_text().split()[0] == "72"
 
 
+def test_a_job_without_room_for_its_files_ends_at_once(tmp_path: Path) -> None:
+    """As where the quota is full: each file ends after 32 KiB."""
+    script = f"states='{tmp_path}/jobs'\nmask=0022\n{job_script(server(), 'abc')}"
+    done = subprocess.run(
+        ["sh", "-c", "ulimit -f 64; exec sh"],
+        input=script.encode(),
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SLURM_JOB_ID": "7"},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 70
+    assert not [path for path in (tmp_path / "jobs").rglob("*") if path.is_file()]
+
+
 def test_what_jobs_have_left_for_weeks_is_removed_by_the_next(tmp_path: Path) -> None:
     entry = server(start={"environment": {"conda": "nowhere"}})
     folder = tmp_path / "jobs" / job_name(entry.name)[-8:]

@@ -423,7 +423,9 @@ def test_no_explanation_is_no_end(said: str) -> None:
 
 def test_a_job_that_could_not_write_says_so() -> None:
     answer = seen(ended=("24", record("FAILED", "70:0")))
-    assert "could not write" in SLURM.ended(answer, "24", None).log
+    for files in None, JobFiles("24", names=("c1",)):
+        ended = SLURM.ended(answer, "24", files)
+        assert "could not write" in ended.log
 
 
 # --- reasons -------------------------------------------------------------------------------------

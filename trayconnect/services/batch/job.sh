@@ -149,7 +149,9 @@ main() {
     uid=$(id -u)
     job=${SLURM_JOB_ID:-$JOB_ID}
     state=$states/${name##*-}/$job
-    mkdir -p "$state" && chmod 700 "$state" && : >"$state/written" && [ -O "$state" ] || exit 70
+    # A Jupyter that cannot write its own files would run until the end of its time, and show no page.
+    mkdir -p "$state" && chmod 700 "$state" && head -c 262144 /dev/zero >"$state/written" &&
+        [ -O "$state" ] || { rm -f "$state/written"; exit 70; }
     # Those of a job that the scheduler began once before.
     rm -f "$state/written" "$state/pid" "$state/status" "$state/socket" \
         "$state/relay" "$state/wanted" "$state/runtime" "$state/looked"

@@ -285,7 +285,7 @@ def _used(state: BatchState, job: Job, now: float) -> Outcome:
             state = replace(state, running_since=None, was_reached=False)
             if job.reason is not None and _is_stuck(job):
                 notice = notices.never_starts(state.server, job, job.reason)
-                return _told(state, effects, f"never {job.id} {job.reason.word}", notice)
+                return _told(state, effects, f"never {job.id}", notice)
         case Phase.RUNNING if state.running_since is None:
             state = replace(state, running_since=now)
             if was_queued and state.is_waited_for(now):

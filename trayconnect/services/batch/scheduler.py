@@ -107,6 +107,10 @@ _TIMED_OUT = (124, 137)
 _NOT_FOUND = 127
 _NO_FOLDER = 70
 """See `job.sh`."""
+_NOT_WRITTEN = (
+    "The job could not write into ~/.local/state/trayconnect on its node: the disk or your quota "
+    "is full, or the home folder is missing there."
+)
 _MOST_HOSTS = 64
 """See `query.sh`."""
 _MOST_OTHERS = 300
@@ -308,10 +312,9 @@ class Scheduler(ABC):
         told = seen.ended if seen is not None else None
         if told is None:
             told = Ended(End.UNKNOWN)
+        if told.status == _NO_FOLDER and (files is None or files.status is None):
+            return replace(told, log=_NOT_WRITTEN)
         if files is None:
-            if told.status == _NO_FOLDER:
-                log = "The job could not write into ~/.local/state/trayconnect on its node."
-                return replace(told, log=log)
             return told
         # For Grid Engine, a job that saves and ends when told to has ended regularly.
         was_told = bool(files.told) and told.how in (End.COMPLETED, End.FAILED)
