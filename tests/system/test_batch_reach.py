@@ -149,7 +149,7 @@ def no_ssh_to(cluster: BatchCluster, host: str) -> Iterator[None]:
     try:
         yield
     finally:
-        cluster.run(host, "/usr/sbin/sshd")
+        begin_ssh(cluster, host)
 
 
 @contextlib.contextmanager
@@ -158,11 +158,17 @@ def other_ssh_to(cluster: BatchCluster, host: str, *lines: str) -> Iterator[None
     settings = cluster.folder / "etc" / "ssh"
     (settings / "other").write_text("\n".join([*lines, (settings / "sshd_config").read_text()]))
     with no_ssh_to(cluster, host):
-        cluster.run(host, "/usr/sbin/sshd", "-f", "/etc/ssh/other")
+        begin_ssh(cluster, host, "-f", "/etc/ssh/other")
         try:
             yield
         finally:
             end_ssh(cluster, host)
+
+
+def begin_ssh(cluster: BatchCluster, host: str, *options: str) -> None:
+    cluster.run(host, "/usr/sbin/sshd", *options)
+    # It writes this as soon as it listens, which may be after its first process has ended.
+    assert until(lambda: cluster.try_run(host, "test", "-s", "/run/sshd.pid").returncode == 0)
 
 
 def end_ssh(cluster: BatchCluster, host: str) -> None:
