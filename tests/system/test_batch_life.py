@@ -49,6 +49,7 @@ def left(user: User) -> list[str]:
     return [notice.title for notice in user.notices if notice.title.endswith("goes on")]
 
 
+@pytest.mark.long
 def test_an_entry_is_edited_while_its_job_runs(lab: Lab) -> None:
     """Each edit in turn: nothing is submitted, nothing ends."""
     entry = lab.entry()
@@ -147,7 +148,7 @@ def asleep(user: User, proxy: FaultyProxy) -> Iterator[None]:
     user.manager.woke()
 
 
-@pytest.mark.parametrize("is_recent", [True, False])
+@pytest.mark.parametrize("is_recent", [pytest.param(True, marks=pytest.mark.long), False])
 def test_a_job_starts_while_the_laptop_sleeps(
     lab: Lab, is_recent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

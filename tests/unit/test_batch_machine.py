@@ -615,6 +615,16 @@ def test_the_node_waits_for_the_files_of_the_job() -> None:
     assert kinds(life.answer(running(), ready=[running()])) == [Open]
 
 
+def test_a_disconnect_asks_for_nothing() -> None:
+    life = Life()
+    life.to_queue()
+    assert kinds(life.feed(DISCONNECT)) == [ToJupyter, Withdraw]
+    life.feed(LinkDown())
+    life = Life()
+    life.to_node()
+    assert kinds(life.feed(DISCONNECT)) == [Leave, ToJupyter, Withdraw]
+
+
 def test_another_job_that_waits_is_asked_for_as_one_that_waits() -> None:
     life = Life()
     life.to_node()
