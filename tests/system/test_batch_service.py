@@ -24,6 +24,7 @@ from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole
 from tests.support.xvfb import XServer
 from tests.system.test_whole_way import kernel_socket, run_cell, start_kernel
+from trayconnect.config.forward_model import Forward
 from trayconnect.config.model import Server
 from trayconnect.control.status_json import to_json
 from trayconnect.core.cancellation import CancelToken
@@ -205,6 +206,44 @@ def test_two_computers_share_one_job(shared: Lab) -> None:
         assert [first.job()] == [second.job()] == shared.jobs()
         assert first.get("api/status")["started"] == second.get("api/status")["started"]
         assert len(first.pages) == len(second.pages) == 1
+
+
+WHERE = """
+import http.server, socket
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(socket.gethostname().encode())
+http.server.HTTPServer(("127.0.0.1", 8055), Handler).serve_forever()
+"""
+
+
+def test_forwards_lead_to_the_node_of_the_job(shared: Lab) -> None:
+    ports = {"Board": free_port(), "Plain": free_port()}
+    forwards = [{"name": n, "port": 8055, "local_port": port} for n, port in ports.items()]
+    forwards[0] |= {"ready": "/", "open": True}
+    entry = shared.entry().model_copy(
+        update={"forwards": tuple(map(Forward.model_validate, forwards))}
+    )
+    tools = [
+        shared.cluster.spawn(host, "python3", "-c", WHERE, user="alice")
+        for host in ("login1", shared.node)
+    ]
+    try:
+        with shared.user(entry) as user:
+            user.click()
+            user.until_page()
+            user.until(lambda now: now.forwards[0].answers is True)
+            for port in ports.values():
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=LIMIT) as answer:
+                    assert answer.read().decode() == shared.node
+    finally:
+        for tool in tools:
+            tool.kill()
+            tool.communicate()
+        for host in ("login1", shared.node):
+            shared.cluster.try_run(host, "pkill", "-f", "8055", user="alice")
 
 
 # --- the queue ------------------------------------------------------------------------------------

@@ -59,10 +59,8 @@ def _jupyter(services: Services, server: Server, post: Post) -> tuple[Service, .
 
 
 def _batch(services: Services, server: Server, post: Post) -> tuple[Service, ...]:
-    return (
-        BatchService(server, post, services.desktop, services.batch),
-        ForwardPages(server, post, services.desktop, services.check_pages),
-    )
+    pages = ForwardPages(server, post, services.desktop, services.check_pages)
+    return (BatchService(server, post, services.desktop, services.batch, pages),)
 
 
 def _webpage(services: Services, server: Server, post: Post) -> tuple[Service, ...]:

@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trayconnect.config.model import Jupyter, Server
 from trayconnect.core.abandonable import abandonable
@@ -60,7 +60,14 @@ from trayconnect.services.batch.state import (
 )
 from trayconnect.services.jupyter.service import JupyterService
 from trayconnect.services.jupyter.service import Work as JupyterWork
-from trayconnect.services.protocol import Desktop, Level, Post, ServiceStatus, SetTarget
+from trayconnect.services.protocol import (
+    Desktop,
+    Level,
+    Post,
+    Service,
+    ServiceStatus,
+    SetTarget,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +85,17 @@ class BatchWork:
 class BatchService(PollingService):
     """See `protocol.Service`."""
 
-    def __init__(self, server: Server, post: Post, desktop: Desktop, work: BatchWork) -> None:
+    def __init__(
+        self,
+        server: Server,
+        post: Post,
+        desktop: Desktop,
+        work: BatchWork,
+        pages: Service | None = None,
+    ) -> None:
+        """`pages`: the service of the forwards' pages; over the link to the node, too."""
         super().__init__(server.name, post, desktop)
+        self._inside: tuple[Service, ...] = () if pages is None else (pages,)
         self._state = BatchState(server)
         self._work = work
         inside = entry_in(server, None)
@@ -127,12 +143,16 @@ class BatchService(PollingService):
     def update(self, server: Server) -> None:
         self._feed(EntryChanged(server))
         self._jupyter.update(entry_in(server, self._state.files, self._found))
+        for service in self._inside:
+            service.update(server)
 
     def dropped(self) -> None:
         self._feed(Dropped())
 
     def status(self) -> ServiceStatus:
-        return present(self._state, self._jupyter.status(), time.time())
+        status = present(self._state, self._jupyter.status(), time.time())
+        pages = (service.status().pages for service in self._inside)
+        return replace(status, pages=next(pages, status.pages))
 
     def run(self, command: Command, cancel: CancelToken) -> JSON:
         return self.commands.run(command, cancel)
@@ -140,6 +160,7 @@ class BatchService(PollingService):
     def close(self) -> bool:
         deadline = time.monotonic() + JOIN_LIMIT
         have_ended = [super().close(), self._jupyter.close()]
+        have_ended += [service.close() for service in self._inside]
         threads = (self._queries, self._reaches)
         have_ended += [one.join(max(0.0, deadline - time.monotonic())) for one in threads]
         return all(have_ended)
@@ -331,14 +352,16 @@ class BatchService(PollingService):
                 self._set_target(node.seen_from_login(target))
 
         try:
-            self._jupyter.link_up(node.link, set_target)
+            for service in (self._jupyter, *self._inside):
+                service.link_up(node.link, set_target)
         except RuntimeError as error:  # no more threads
             logger.warning("%s: %s", self._name, unforeseen(error).logged)
             self.tell(NodeLost(attempt))
 
     def _leave(self) -> None:
         self._reaching.set()
-        self._jupyter.link_down()
+        for service in (self._jupyter, *self._inside):
+            service.link_down()
         node, self._node = self._node, None
         if node is not None:
             self._close(node)
