@@ -635,6 +635,12 @@ FAILED = "sbatch: error: Batch job submission failed: "
             "Change --partition=gpu in",
         ),
         (
+            255,
+            "sbatch: error: Invalid --exclusive specification",
+            "Invalid --exclusive",
+            "No option of yours is --exclusive: look for SBATCH_EXCLUSIVE in what your login sets.",
+        ),
+        (
             1,
             "sbatch: error: This does not look like a batch script.",
             "This does not look",

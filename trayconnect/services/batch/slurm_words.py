@@ -216,4 +216,9 @@ def _advice(text: str, request: Request) -> str:
         )
     known = (option[2:].partition("=")[0] for option in request.options if option[:2] == "--")
     named = [name for name in known if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)]
-    return advice(request, named, {}) or change_any(request)
+    if found := advice(request, named, {}):
+        return found
+    if match := re.search(r"--([a-z][a-z-]+)", text):
+        variable = f"SBATCH_{match[1].upper().replace('-', '_')}"
+        return f"No option of yours is --{match[1]}: look for {variable} in what your login sets."
+    return change_any(request)
