@@ -252,7 +252,7 @@ def test_the_accounts_own_options_neither_change_the_job_nor_hide_it(
             assert f".sge_qstat hides jobs: remove {option} there" in answer.said
             assert isinstance(desk.submit("another"), Unsure)
         listing.unlink()
-        for option in ("-t 1-2", "-sync y", "-verify"):
+        for option in ("-t 1-2", "-sync y", "-w v", "-verify"):
             request.write_text(f"-now y {option} -b y\n")
             refused = Desk(ENGINE, login).refused()
             assert f"sge_request makes no single job of it: remove {option} there" in refused.title

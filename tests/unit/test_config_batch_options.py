@@ -213,6 +213,8 @@ def test_the_link_survives_a_change_of_the_batch() -> None:
         ("slurm", ["x", "y"], [0, 1]),
         (None, ["-p", "--mem=4G", "x", "-1"], [2]),
         ("gridengine", ["-l", "gpu=1", "-l", "h_rt=9"], [3]),
+        ("gridengine", ["-l", "gpu=1 , s_rt = 9", "-w", "e"], [1]),
+        ("gridengine", ["-w", "v", "-w", "p"], [1, 3]),
     ],
 )
 def test_a_letter_means_what_the_scheduler_says(

@@ -110,7 +110,7 @@ _GE_ALONE = frozenset(("clear", "h", "hard", "noshell", "nostdin", "notify", "so
 _GE_ONE = "a A ar c ckpt dl hold_jid hold_jid_ad i js jsv l m M masterq p P q R shell tc w"
 _GE_VALUES = dict.fromkeys(_GE_ONE.split(), (1, 1)) | {"binding": (1, 2), "pe": (2, 2)}
 """How many words must, and how many may follow the others of Grid Engine."""
-_TIME_REQUEST = re.compile(r"(?:^|,)(?:h_rt|s_rt)=")
+_TIME_REQUEST = re.compile(r"(?:^|,)\s*(?:h_rt|s_rt)\s*=")
 _SPLIT_UP = re.compile(r"(-[A-Za-z]|--[A-Za-z-]+)\s+(\S.*)")
 
 
@@ -237,6 +237,8 @@ def option_faults(options: Sequence[str], system: System | None) -> Iterator[tup
         for offset, value in enumerate(values, 1):
             if known != "slurm" and word == "-l" and _TIME_REQUEST.search(value):
                 yield index + offset, f"must not contain h_rt or s_rt: {_TIME_KEY}"
+            if known == "gridengine" and word == "-w" and value in ("v", "p"):
+                yield index + offset, f"must not be {value} after -w: qsub would submit nothing"
         index += 1 + len(values)
 
 

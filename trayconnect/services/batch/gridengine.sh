@@ -60,7 +60,7 @@ ours() {
 numbers_of_ours() { ours 1 ,; }
 
 submit() {
-    ! own_option .sge_request '-sync y.*\|-t .*\|-verify\|-help' ||
+    ! own_option .sge_request '-sync y.*\|-t .*\|-w [vp].*\|-verify\|-help' ||
         { echo "Unable to run job: $file makes no single job of it: remove $option there"; return 1; }
     submit_with within 25 qsub -terse
 }
