@@ -140,6 +140,14 @@ def test_cancelling(fake: Path) -> None:
         ssh_g.ask(str(fake), Query("h"), None, dict, cancel)
 
 
+def test_a_refused_configuration_leaves_nobody_who_asks_for_the_defaults(fake: Path) -> None:
+    script(fake, 'case "$*" in *none*) sleep 0.5 ;; esac; exit 255')
+    config = SshConfig(find_ssh=lambda: str(fake), defaults=ssh_g.Defaults())
+    with pytest.raises(SshConfigError):
+        config.host(Query("h"), CancelToken())
+    assert [one.name for one in threading.enumerate() if one.name == "tc-ssh-g"] == []
+
+
 @pytest.mark.parametrize(
     ("text", "title"),
     [

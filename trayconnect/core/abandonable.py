@@ -41,6 +41,10 @@ class Background(Generic[T]):
             raise outcome
         return outcome[0]
 
+    def join(self, timeout: float) -> None:
+        """Wait for the end of the thread, at most so many seconds."""
+        self._thread.join(timeout)
+
     @property
     def is_over(self) -> bool:
         """Whether the call has returned or raised."""

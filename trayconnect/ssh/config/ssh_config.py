@@ -90,7 +90,8 @@ class SshConfig:
         user = self._user
         ssh = self._find_ssh()
         if ssh is not None:
-            raw = ssh_g.ask(ssh, query, self._named, self._defaults.of(ssh, cancel), cancel)
+            with self._defaults.of(ssh, cancel) as defaults:
+                raw = ssh_g.ask(ssh, query, self._named, defaults, cancel)
         else:
             asked = {"user": query.user or "", "port": str(query.port or "")}
             raw = RawOptions(

@@ -6,7 +6,8 @@ import errno
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +23,7 @@ from trayconnect.ssh.config.ssh_options import Query, RawOptions, broken
 
 LIMIT = 15.0
 """Seconds: a `Match exec` in the user's file may query the network."""
+_JOIN_SECONDS = 5.0
 _MAX_BYTES = 1 << 20
 _SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
@@ -60,8 +62,10 @@ class Defaults:
         self._lock = threading.Lock()
         self._known: dict[object, Settings] = {}
 
-    def of(self, ssh: str, cancel: CancelToken) -> Callable[[], Settings]:
-        """Begin to ask, and return what waits for the answer. That raises as `ask`."""
+    @contextmanager
+    def of(self, ssh: str, cancel: CancelToken) -> Iterator[Callable[[], Settings]]:
+        """Begin to ask, and give what waits for the answer. That raises as `ask`. At the end of the
+        block, nobody asks any more."""
         try:
             about = Path(ssh).stat()
             program: object = (ssh, about.st_ino, about.st_size, about.st_mtime_ns)
@@ -70,7 +74,8 @@ class Defaults:
         with self._lock:
             known = self._known.get(program)
         if known is not None:
-            return lambda: known
+            yield lambda: known
+            return
         asked = Background(lambda: defaults_of(ssh, cancel), "tc-ssh-g")
 
         def answer() -> Settings:
@@ -79,7 +84,10 @@ class Defaults:
                 self._known = {program: found}
             return found
 
-        return answer
+        try:
+            yield answer
+        finally:
+            asked.join(_JOIN_SECONDS)  # a cancellation ends its ssh
 
 
 def ask(
