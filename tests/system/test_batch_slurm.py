@@ -254,6 +254,7 @@ def test_a_job_that_the_cluster_suspends_says_so(cluster: BatchCluster, login: S
     desk.end(job)
 
 
+@pytest.mark.long
 def test_jobs_that_others_programs_submit_in_parts_are_listed_each(
     cluster: BatchCluster, login: SshLink
 ) -> None:
