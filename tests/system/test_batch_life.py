@@ -148,7 +148,8 @@ def asleep(user: User, proxy: FaultyProxy) -> Iterator[None]:
     user.manager.woke()
 
 
-@pytest.mark.parametrize("is_recent", [pytest.param(True, marks=pytest.mark.long), False])
+@pytest.mark.long
+@pytest.mark.parametrize("is_recent", [True, False])
 def test_a_job_starts_while_the_laptop_sleeps(
     lab: Lab, is_recent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
