@@ -147,9 +147,10 @@ def _told(to: Destination, login: Link) -> tuple[int, bytes, dict[str, list[str]
                 found.append(address)
             case [mark, port, secret] if mark == _MARK and _is_port(port) and len(secret) == 64:
                 return int(port), secret.encode(), known
-    title = f"The job on {to.job.node} listens on no port"
-    advice = "It has no Python, or its entry asked for another way when it was submitted."
-    raise ProblemError(Problem(title, advice, Recovery.RETRY))
+    title = (
+        f"The job on {to.job.node} has opened no port: its 'reach' was another, or it has no Python"
+    )
+    raise ProblemError(Problem(title, "Choose New job to submit another.", Recovery.RETRY))
 
 
 def numbers(words: Sequence[str]) -> tuple[str, ...]:
