@@ -245,7 +245,7 @@ def test_the_accounts_own_options_neither_change_the_job_nor_hide_it(
         desk.until(job, Phase.RUNNING)
         assert until(lambda: "once" in desk.files(job).log)
         assert desk.submitted() == job
-        for option in ("-l mem_total=9T", "-qs d", "-q nope.q", "-U bob"):
+        for option in ("-l mem_total=9T", "-g c", "-j 1", "-qs d", "-q nope.q", "-U bob"):
             listing.write_text(f"{option}\n")
             answer = desk.query()
             assert isinstance(answer, Unanswered)

@@ -16,7 +16,7 @@ own_option() {
 }
 
 hides() {
-    own_option .sge_qstat '-\(q\|l\|pe\|qs\|U\) .*' || return 1
+    own_option .sge_qstat '-\(q\|l\|pe\|qs\|U\|j\) .*\|-g c.*' || return 1
     echo "$file hides jobs: remove $option there"
 }
 
