@@ -239,11 +239,9 @@ def test_forwards_lead_to_the_node_of_the_job(shared: Lab) -> None:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=LIMIT) as answer:
                     assert answer.read().decode() == shared.node
     finally:
-        for tool in tools:
-            tool.kill()
-            tool.communicate()
-        for host in ("login1", shared.node):
-            shared.cluster.try_run(host, "pkill", "-f", "8055", user="alice")
+        for host, tool in zip(("login1", shared.node), tools, strict=True):
+            shared.cluster.try_run(host, "pkill", "-f", "serve_forever", user="alice")
+            tool.communicate(timeout=LIMIT)
 
 
 # --- the queue ------------------------------------------------------------------------------------
