@@ -546,5 +546,5 @@ def test_one_click_leads_to_a_job_of_grid_engine_and_ends_it() -> None:
                 other.until_page()
                 assert other.job() == user.job()
             user.run("end-job")
-            user.until_words("ended: it was cancelled")
+            user.until_words("ended: you ended it")
             assert user.questions[0].title == f"End the job on {lab.name}?"
