@@ -35,7 +35,7 @@ from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.core.link import LostError, Own
+from trayconnect.core.link import LostError, NoPage, Own
 from trayconnect.core.sockets import set_reset_on_close
 from trayconnect.forwarding.connections import Connections, Target
 from trayconnect.forwarding.forwarding import listen
@@ -246,7 +246,7 @@ def test_an_unknown_jupyter_port_holds_until_it_is_found(service: Service, link:
 
 
 def test_jupyter_may_be_behind_another_link(service: Service, link: MakeLink) -> None:
-    board = {"name": "TensorBoard", "local_port": free_port(), "port": 6006}
+    board = {"name": "TensorBoard", "local_port": free_port(), "host": "inner", "port": 6006}
     server = a_server(jupyter={"port": "auto"}, forwards=[board])
     with Service(echo) as node, listening(server) as forwarding:
         forwarding.attach(link(service.dial))
@@ -256,7 +256,7 @@ def test_jupyter_may_be_behind_another_link(service: Service, link: MakeLink) ->
             assert answers(client)
             assert answers(other)
         assert node.asked == [TcpEndpoint("localhost", 1)]
-        assert service.asked == [TcpEndpoint("localhost", 6006)]
+        assert service.asked == [TcpEndpoint("inner", 6006)]
         lost.end()
         with dial(server) as client, dial(server, server.forwards[0].local_port) as other:
             held(forwarding, 1)
@@ -264,6 +264,48 @@ def test_jupyter_may_be_behind_another_link(service: Service, link: MakeLink) ->
             forwarding.set_target(Own(TcpEndpoint("localhost", 2), through=link(node.dial)))
             assert answers(client)
         assert node.asked[-1] == TcpEndpoint("localhost", 2)
+
+
+def test_forwards_to_the_node_of_a_job_need_no_jupyter_that_answers(
+    service: Service, link: MakeLink
+) -> None:
+    board = {"name": "TensorBoard", "local_port": free_port(), "port": 6006}
+    server = a_server(batch={"system": "slurm"}, jupyter={}, forwards=[board])
+    port = server.forwards[0].local_port
+    silent = Problem("Jupyter does not answer", "")
+    with Service(echo) as node, listening(server) as forwarding:
+        forwarding.attach(link(service.dial))
+        to_node = link(node.dial)
+        with dial(server, port) as early:
+            held(forwarding, 1)
+            forwarding.set_target(NoPage.of(silent, to_node))
+            assert answers(early)
+        lost = Problem("The job is queued", "")
+        forwarding.set_target(NoPage.of(lost, None))
+        with dial(server, port) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert b"The job is queued" in read_all(client)
+        assert node.asked == [TcpEndpoint("localhost", 6006)]
+        assert service.asked == []
+
+
+def test_forwards_follow_an_entry_that_gets_and_loses_its_batch(
+    service: Service, link: MakeLink
+) -> None:
+    board = {"name": "TensorBoard", "local_port": free_port(), "port": 6006}
+    server = a_server(jupyter={"port": "auto"}, forwards=[board])
+    port = server.forwards[0].local_port
+    with Service(echo) as node, listening(server) as forwarding:
+        forwarding.attach(link(service.dial))
+        forwarding.set_target(Problem("No Jupyter runs", ""))
+        for through, there in ((None, service), (link(node.dial), node), (None, service)):
+            forwarding.set_target(Own(TcpEndpoint("localhost", 1), through=through))
+            with dial(server, port) as client:
+                assert answers(client)
+            assert there.asked.pop() == TcpEndpoint("localhost", 6006)
+        forwarding.set_target(Problem("No Jupyter runs", ""))
+        with dial(server, port) as client:
+            assert answers(client)
 
 
 # --- tunnels come and go ------------------------------------------------------------------------

@@ -95,6 +95,19 @@ class Own:
     """The link to another host from which the target is seen; None: the session's own link."""
 
 
+@dataclass(frozen=True, slots=True)
+class NoPage(Problem):
+    """Why no connection leads to the Jupyter of a batch job now."""
+
+    through: Carrier | None = field(default=None, repr=False)
+    """The link to the job's node, where other forwards lead all the same; None: there is none."""
+
+    @classmethod
+    def of(cls, problem: Problem, through: Carrier | None) -> NoPage:
+        parts = (problem.title, problem.advice, problem.recovery, problem.detail, problem.wait)
+        return cls(*parts, through)
+
+
 class NotOursError(ProblemError):
     """There is a listener, but a connection to it may lead to another user."""
 

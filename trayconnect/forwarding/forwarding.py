@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -27,6 +27,7 @@ from trayconnect.forwarding.bind import Bound, bind_all
 from trayconnect.forwarding.connections import Connections, Dynamic, Target
 from trayconnect.forwarding.listener import LocalListener
 from trayconnect.forwarding.local_client import LocalClient, PendingConnections
+from trayconnect.forwarding.node_forwards import NodeForwards
 from trayconnect.forwarding.peer_uid import PeerOwner, Peers
 from trayconnect.forwarding.workers import Workers
 
@@ -41,7 +42,6 @@ _IDENTIFY_PAUSE = 0.05
 _NO_ADDRESS = ("127.0.0.1", 0)
 """For the client of a UNIX socket, which has none."""
 
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 _JUPYTER = 0
 """The number of the forward to Jupyter; the others follow."""
 
@@ -126,15 +126,6 @@ def _target(forward: Forward) -> Target:
     return Own(forward.leads_to) if forward.has_page else forward.leads_to
 
 
-def _at_the_node(target: Target | None) -> Own | None:
-    """Of a batch job: nothing of the user's runs on the login node."""
-    if isinstance(target, Own):
-        return target
-    if isinstance(target, TcpEndpoint):
-        return Own(target) if target.host in _LOCAL else None
-    return Own(target) if isinstance(target, UnixEndpoint) else None
-
-
 def _exhausted(name: str, error: Exception) -> Problem:
     return Problem(
         f"The local ports of {name} cannot be served",
@@ -164,18 +155,8 @@ class LocalForwarding:
         self._name = server.name
         self._hold_seconds = server.hold_seconds
         self._peers = Peers(uid)
-        self._first_targets = list(targets)
-        self._followers: Mapping[int, Own] = {}
-        """The forwards of a batch job that lead to its node, as the page does."""
-        if server.kind == "batch":
-            self._followers = {
-                number: own
-                for number, target in enumerate(targets)
-                if number != _JUPYTER and (own := _at_the_node(target)) is not None
-            }
-            for number in self._followers:
-                self._first_targets[number] = None
-        self._targets = list(self._first_targets)
+        self._node_forwards = NodeForwards(targets, is_batch=server.kind == "batch")
+        self._targets = list(self._node_forwards.first)
         self.unbound_forwards = tuple(unbound_forwards)
         self._lock = threading.Lock()
         self._pending = PendingConnections()
@@ -221,9 +202,7 @@ class LocalForwarding:
         reason."""
         with self._lock:
             before, self._targets[_JUPYTER] = self._targets[_JUPYTER], target
-            for number, own in self._followers.items():
-                leads = replace(own, through=target.through) if isinstance(target, Own) else target
-                self._targets[number] = leads
+            self._node_forwards.follow(self._targets, target)
         if isinstance(before, Own) and before != target:
             self._connections.forget(before)
         self._serve_held()
@@ -247,8 +226,8 @@ class LocalForwarding:
         with self._turn:
             self._connections.end()
             with self._lock:
-                if isinstance(self._targets[_JUPYTER], Own):
-                    self._targets = list(self._first_targets)
+                both = zip(self._targets, self._node_forwards.first, strict=True)
+                self._targets = [first if isinstance(now, Own) else now for now, first in both]
             self._release()
             try:
                 self._listen()

@@ -122,13 +122,13 @@ places() {
     done
 }
 
-# The accounting is some seconds late. A job that was killed has left no status of its own.
+# The accounting is some seconds late, and its file may be too large to be read in time. A job that was
+# killed has left no status of its own.
 explain() {
     folder=$states/${name##*-}/$1
-    tries=15
-    until within 15 qacct -j "$1"; do
-        [ -d "$folder" ] && [ ! -s "$folder/status" ] && [ $tries -gt 0 ] || return
-        tries=$((tries - 1))
+    late=$(($(date +%s) + 12))
+    until within 12 qacct -j "$1"; do
+        [ -d "$folder" ] && [ ! -s "$folder/status" ] && [ "$(date +%s)" -lt "$late" ] || return
         sleep 1
     done
 }

@@ -23,7 +23,7 @@ from typing import Protocol
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem
-from trayconnect.core.link import Link, Own
+from trayconnect.core.link import Link, NoPage, Own
 from trayconnect.services.batch.job import Job, JobFiles
 from trayconnect.services.batch.scheduler import Scheduler
 
@@ -61,7 +61,9 @@ class NodeLink:
 
     def seen_from_login(self, target: Own | Problem) -> Own | Problem:
         """A target of the node, as one behind the login link."""
-        return replace(target, through=self.link) if isinstance(target, Own) else target
+        if isinstance(target, Own):
+            return replace(target, through=self.link)
+        return NoPage.of(target, self.link)
 
 
 def words(problem: Problem) -> str:

@@ -21,7 +21,7 @@ from trayconnect.core.errors import (
     shortage,
     unforeseen,
 )
-from trayconnect.core.link import Link, Own
+from trayconnect.core.link import Link, NoPage, Own
 from trayconnect.core.threads import Job, JobThread, Timer
 from trayconnect.services.base import JOIN_LIMIT, PollingService
 from trayconnect.services.batch.by_hand import find_in_job
@@ -218,7 +218,7 @@ class BatchService(PollingService):
         if self._node is None:
             problem = no_page(self._state, self._jupyter.status(), time.time())
             if problem is not None:
-                self._set_target(problem)
+                self._set_target(NoPage.of(problem, None))
         due = next_due(self._state) - time.time()
         if due < threading.TIMEOUT_MAX:
             self._timer.set(max(0.0, due))
