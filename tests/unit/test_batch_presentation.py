@@ -207,6 +207,14 @@ def test_a_jupyter_that_did_not_start_says_why(status: int, log: str, said: str)
     assert ran.startswith(f"The job on gpu ended: it failed (exit status {status})")
 
 
+def test_a_job_that_follows_one_that_ends_is_waited_for() -> None:
+    """So 'start' does not return with the words of the one that ends."""
+    ends = linked(a_job(phase=Phase.ENDING))
+    assert not present(ends, NO_JUPYTER, NOW).in_progress
+    assert present(replace(ends, want=Want.ANY), NO_JUPYTER, NOW).in_progress
+    assert present(replace(ends, expected=a_job(8)), NO_JUPYTER, NOW).in_progress
+
+
 def test_a_job_may_start_at_once() -> None:
     def moves(**more: Any) -> bool:
         return present(linked(a_job(**more)), NO_JUPYTER, NOW).in_progress

@@ -239,6 +239,17 @@ def test_a_job_that_finds_no_jupyter_says_where_it_looked(tmp_path: Path) -> Non
     assert (folder / "7" / "status").read_text().split()[0] == "72"
 
 
+def test_accounting_that_takes_long_is_not_asked_again_and_again(tmp_path: Path) -> None:
+    """A query that took longer than its limit would have no answer, and the job no end."""
+    (tmp_path / ".local/state/trayconnect/jobs/abc/7").mkdir(parents=True)
+    (tmp_path / "now").write_text("1000")
+    command(tmp_path, "date", 'read n <"$HOME/now"; echo $((n + 12)) >"$HOME/now"; echo $n')
+    path = command(tmp_path, "qacct", 'echo x >>"$HOME/asked"; exit 1')
+    functions = text("report.sh") + text("gridengine.sh")
+    run(f"{functions}\nname=trayconnect-abc\nexplain 7\n", tmp_path, PATH=path)
+    assert (tmp_path / "asked").read_text().split() == ["x"]
+
+
 def test_a_job_without_room_for_its_files_ends_at_once(tmp_path: Path) -> None:
     """As where the quota is full: each file ends after 32 KiB."""
     script = f"states='{tmp_path}/jobs'\nmask=0022\n{job_script(server(), 'abc')}"

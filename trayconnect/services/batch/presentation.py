@@ -85,12 +85,19 @@ def present(state: BatchState, jupyter: ServiceStatus, now: float) -> ServiceSta
         state_text=words(state, jupyter, at, now),
         lines=tuple(_lines(state, jupyter, at, now)),
         commands=tuple(_offers(state, at, now)),
-        in_progress=at in _WAITS or (problem is None and _may_start_at_once(state, at, now)),
+        in_progress=at in _WAITS
+        or (at is Stage.ENDING and _is_ordered(state))
+        or (problem is None and _may_start_at_once(state, at, now)),
         browser_pending=state.is_waited_for(now) or jupyter.browser_pending,
         expects_page=at not in (*_NO_JOB, Stage.QUEUED, Stage.ENDING, *_WAITS),
         checks=jupyter.checks,
         json={**jupyter.json, "starting": at in _STARTS, **_json(state, at, now)},
     )
+
+
+def _is_ordered(state: BatchState) -> bool:
+    """Whether a job is to be submitted, or was a moment ago."""
+    return state.is_submitting or state.want is not Want.NOTHING or state.expected is not None
 
 
 def _may_start_at_once(state: BatchState, at: Stage, now: float) -> bool:
@@ -288,12 +295,11 @@ def _offers(state: BatchState, at: Stage, now: float) -> Iterator[Offer]:
     if state.is_live and at is not Stage.SUBMITTING:
         ends = Command("end-job", name)
         yield Offer("end-job", "End job…", ends, enabled=at is not Stage.ENDING)
-    is_ordered = state.is_submitting or state.want is not Want.NOTHING or state.expected is not None
     yield Offer(
         "new-job",
         "New job",
         Command("new-job", name),
-        enabled=state.is_linked and not is_ordered,
+        enabled=state.is_linked and not _is_ordered(state),
         mends=at in _NO_JOB,
     )
     if state.is_linked and state.job is not None:
