@@ -26,6 +26,7 @@ ORDINARY = re.compile(
     r"(Connection|Accepted|Partial|Postponed|Starting session|Close session|Received disconnect"
     r"|Disconnected|Server listening|User child|Exiting)\b"
     r"|kex_exchange_identification"  # the look whether it listens
+    r"|dispatch_protocol_error: Connection from"  # an end that it notices as it answers
 )
 REFUSED = r"Failed publickey "
 NO_MORE = "no more sessions"
@@ -65,7 +66,8 @@ def kit_for(sshd: Sshd, folder: Path, *keys: Path, agent: str = "") -> Kit:
 
 def ended(sshd: Sshd, times: int) -> None:
     """Wait until it has logged the ends of so many connections."""
-    eventually(lambda: sshd.log_text().count("Disconnected from") >= times, "the log")
+    end = re.compile("Disconnected from|dispatch_protocol_error: Connection from")
+    eventually(lambda: len(end.findall(sshd.log_text())) >= times, "the log")
 
 
 def make(folder: Path) -> Path:
