@@ -26,7 +26,7 @@ from tests.support.snapshots import snap
 from trayconnect.alerts.policy import Alert, AlertState, follow
 from trayconnect.core.page import Page
 from trayconnect.services.batch import notices
-from trayconnect.services.batch.job import End, Ended, Job, JobFiles, Phase
+from trayconnect.services.batch.job import End, Ended, Job, JobFiles, Phase, job_name
 from trayconnect.services.batch.notices import ends_soon, how
 from trayconnect.services.batch.pace import HOME_LAG, HOME_SHOWS
 from trayconnect.services.batch.presentation import no_page, present, table
@@ -251,11 +251,14 @@ def test_a_browser_reads_why_there_is_no_page() -> None:
 
 
 def test_the_lines() -> None:
-    state = linked(running(), a_job(8, reason=WAITS), **ON_NODE)
+    by_hand = replace(running(9), name="mine", has_jupyter=True)
+    of_another = replace(running(10), name=job_name("another"), has_jupyter=True)
+    state = linked(running(), a_job(8, reason=WAITS), by_hand, of_another, **ON_NODE)
     assert [line.text for line in present(state, READY, NOW).lines] == [
         "Job 7 in main, reached by ssh",
         "Its time ends at 12:00",
         "Also job 8 queued: waits for free resources",
+        "Also job 9 on c1, 4 h left, submitted by hand",
     ]
     told = present(linked(a_job(reason=WAITS, starts=NOW + 60)), READY, NOW).lines
     assert [line.text for line in told] == [

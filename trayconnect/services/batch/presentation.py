@@ -224,7 +224,8 @@ def _lines(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> 
         if job.phase is Phase.RUNNING and job.ends is not None:
             yield Line("until", f"Its time ends at {moment(job.ends, now)}", in_menu=False)
     for other in listed(state):
-        if not _is_used(state, other):
+        is_shown_there = other.is_ours and not other.is_of(state.server.name)
+        if not _is_used(state, other) and not is_shown_there:
             label = job_label(state, other, now)
             yield Line(f"job {other.id}", f"Also {label}", in_menu=other.is_of(state.server.name))
     if state.silent is not None and at not in _NO_JOB and at not in _WAITS:
