@@ -173,10 +173,12 @@ class TcpCarrier(NoCarrier, Scoped):
 
         def register() -> None:
             for number, sock in listening:
-                self._listening.append(sock)
-                self.selector.register(
-                    sock, selectors.EVENT_READ, lambda _, n=number, s=sock: accept(n, s)
-                )
+                # Its owner closes it at once after the end of the link.
+                with contextlib.suppress(ValueError):
+                    self.selector.register(
+                        sock, selectors.EVENT_READ, lambda _, n=number, s=sock: accept(n, s)
+                    )
+                    self._listening.append(sock)
 
         self._call(register)
 
