@@ -49,6 +49,16 @@ def login(tmp_path: Path, cluster: BatchCluster, door: int) -> Iterator[SshLink]
 def test_a_job_is_submitted_waits_is_found_again_and_ended(
     cluster: BatchCluster, login: SshLink
 ) -> None:
+    other = ("qsub", "-terse", "-S", "/bin/sh", "-o", "/dev/null", "-j", "y")
+    for number in (1, 2):  # the node has two slots
+        script = f": >~/runs{number}\n{HOLD}\n"
+        cluster.run("login1", *other, user="bob", stdin=script)
+    assert until(lambda: len([*cluster.home("bob").glob("runs?")]) == 2)
+    desk = Desk(ENGINE, login)
+    job = desk.submitted()
+    assert desk.submitted() == job, "the same order"
+    waits = desk.job(job)
+    assert (waits.phase, waits.nodes) == (Phase.QUEUED, ())
     brief = Desk(ENGINE, login, run=HOLD)
     # The file asks for no less than a minute.
     options = (brief.server.batch or BatchOptions()).model_copy(update={"time": "0:00:06"})
@@ -57,18 +67,7 @@ def test_a_job_is_submitted_waits_is_found_again_and_ended(
     done = login.execute("sh", remote_script.stdin(ENGINE.submit(asked)), 60)
     taken = ENGINE.submission(done.stdout.decode(), asked)
     assert isinstance(taken, Submitted)
-    other = ("qsub", "-terse", "-S", "/bin/sh", "-o", "/dev/null", "-j", "y")
-    others = cluster.run("login1", *other, user="bob", stdin=f": >~/runs\n{HOLD}\n").strip()
-    assert until((cluster.home("bob") / "runs").exists)
-    assert until((folder_of(cluster, brief, taken.job) / "node").exists)
-    desk = Desk(ENGINE, login)
-    job = desk.submitted()
-    assert desk.submitted() == job, "the same order"
-    waits = desk.job(job)
-    assert (waits.phase, waits.nodes) == (Phase.QUEUED, ())
-    assert until((folder_of(cluster, brief, taken.job) / "status").exists)
-    assert ended_of(brief, taken.job).how is End.TIME_LIMIT
-    cluster.run("login1", "qdel", others)
+    cluster.run("login1", "qdel", "-u", "bob")
     folder = folder_of(cluster, desk, job)
     assert until((folder / "socket").exists)
     files = desk.ready(job)
@@ -92,6 +91,8 @@ def test_a_job_is_submitted_waits_is_found_again_and_ended(
     assert "token=…" in ended.log
     assert desk.files(job).told == "USR2"
     desk.cancel(job)
+    assert until((folder_of(cluster, brief, taken.job) / "status").exists)
+    assert ended_of(brief, taken.job).how is End.TIME_LIMIT
 
 
 def folder_of(cluster: BatchCluster, desk: Desk, job: JobId) -> Path:
