@@ -181,7 +181,7 @@ def test_another_folder_is_not_saved_to_until_the_user_agrees(
         notice = next(one for one in whole.notices if "now leads to" in one.title)
         assert notice.title == f"GPU box now leads to the Jupyter in {folders[1]}"
         assert f"Close the browser tabs of {folders[0]}" in notice.body
-        assert whole.pages[-1].token == two.fourth.token
+        wait_for(lambda: whole.pages[-1].token == two.fourth.token, "its page", LIMIT)
 
 
 def test_its_port_is_taken_by_another_folder_while_there_is_no_link(
