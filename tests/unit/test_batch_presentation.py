@@ -24,6 +24,7 @@ from tests.support.batch_fakes import (
 )
 from tests.support.snapshots import snap
 from trayconnect.alerts.policy import Alert, AlertState, follow
+from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.services.batch import notices
 from trayconnect.services.batch.job import End, Ended, Job, JobFiles, Phase, job_name
@@ -152,7 +153,9 @@ def test_a_page_that_is_kept_from_the_tabs_of_another_folder(since: float, in_us
         (linked(), False),
         (linked(a_job()), False),
         (linked(ended(running())), False),
-        (linked(running(), running_since=NOW), True),
+        (linked(running(), running_since=NOW), False),
+        (linked(running(), running_since=NOW, unreached=Problem("no way", "")), True),
+        (linked(running(), running_since=NOW, was_reached=True), True),
         (linked(running(), **ON_NODE), True),
     ],
 )
@@ -291,7 +294,7 @@ def test_the_offers() -> None:
     assert table(state, NOW) == [
         "* 7  main  on c1, 4 h left",
         "  8  main  queued",
-        "  9  main  on c1, 4 h left",
+        "  9  main  on c1, 4 h left, submitted by hand",
     ]
 
 

@@ -272,6 +272,7 @@ def test_a_chosen_job_may_show_another_folder_than_the_last_one(desk: Desk) -> N
     desk.run("choose-jupyter", jupyter="2")
     wait_for(lambda: len(desk.nodes) == 2, "the other node")
     wait_for(lambda: desk.choices.last("gpu") is None, "the choice")
+    desk.until_ready()
     desk.choices.note("gpu", last)
     desk.lost(DOWN)
     wait_for(lambda: len(desk.nodes) == 3, "the same node")

@@ -141,8 +141,9 @@ class BatchCommands:
         state, now = self.batch.state, time.time()
         label = job_label(state, job, now)
         if job.phase is Phase.QUEUED:
-            waits = "" if job.submitted is None else f" after {duration(now - job.submitted)}"
-            return job.id, label, f"It loses its place in the queue{waits}."
+            waits = duration(now - job.submitted) if job.submitted is not None else ""
+            waited = f" It has waited for {waits}." if waits else ""
+            return job.id, label, f"It loses its place in the queue.{waited}"
         page = self.batch.jupyter.page if state.way is not None else None
         silent = stop.Losses(unknown="its Jupyter does not answer")
         losses = silent if page is None else stop.losses(page, cancel)

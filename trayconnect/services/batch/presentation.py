@@ -78,6 +78,12 @@ def present(state: BatchState, jupyter: ServiceStatus, now: float) -> ServiceSta
     at = stage(state, jupyter, now)
     is_entered = state.way is not None
     problem = _problem(state, jupyter, at, now)
+    in_progress = (
+        at in _WAITS
+        or (at is Stage.ENDING and _is_ordered(state))
+        or (problem is None and _may_start_at_once(state, at, now))
+    )
+    is_new = at in _STARTS and in_progress and not state.was_reached
     return ServiceStatus(
         level=jupyter.level if is_entered else Level.NOTHING,
         page=jupyter.page if is_entered else None,
@@ -85,11 +91,9 @@ def present(state: BatchState, jupyter: ServiceStatus, now: float) -> ServiceSta
         state_text=words(state, jupyter, at, now),
         lines=tuple(_lines(state, jupyter, at, now)),
         commands=tuple(_offers(state, at, now)),
-        in_progress=at in _WAITS
-        or (at is Stage.ENDING and _is_ordered(state))
-        or (problem is None and _may_start_at_once(state, at, now)),
+        in_progress=in_progress,
         browser_pending=state.is_waited_for(now) or jupyter.browser_pending,
-        expects_page=at not in (*_NO_JOB, Stage.QUEUED, Stage.ENDING, *_WAITS),
+        expects_page=not is_new and at not in (*_NO_JOB, Stage.QUEUED, Stage.ENDING, *_WAITS),
         checks=jupyter.checks,
         json={**jupyter.json, "starting": at in _STARTS, **_json(state, at, now)},
     )
@@ -133,7 +137,12 @@ def no_page(state: BatchState, jupyter: ServiceStatus, now: float) -> Problem | 
 def table(state: BatchState, now: float) -> list[str]:
     """One line for each job; the one in use is marked."""
     return aligned(
-        ("*" if _is_used(state, job) else " ", job.id, job.partition, brief(job, now))
+        (
+            "*" if _is_used(state, job) else " ",
+            job.id,
+            job.partition,
+            brief(job, now) + _whose(state, job),
+        )
         for job in listed(state)
     )
 
@@ -145,9 +154,13 @@ def listed(state: BatchState) -> tuple[Job, ...]:
 
 def job_label(state: BatchState, job: Job, now: float) -> str:
     """A job in a few words: "job 4711 on c12, 3 h 40 min left"."""
-    by_hand = "of another entry" if job.is_ours else "submitted by hand"
-    whose = "" if job.is_of(state.server.name) else f", {by_hand}"
-    return f"job {job.id} {brief(job, now)}{whose}"
+    return f"job {job.id} {brief(job, now)}{_whose(state, job)}"
+
+
+def _whose(state: BatchState, job: Job) -> str:
+    if job.is_of(state.server.name):
+        return ""
+    return ", of another entry" if job.is_ours else ", submitted by hand"
 
 
 # --- in words -------------------------------------------------------------------------------------
